@@ -1,0 +1,115 @@
+"""What may be asked: backends, the pools they form, and the ladders that turns climb."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Locality(StrEnum):
+    """Whether a call to the backend leaves the building."""
+
+    LOCAL = "local"
+    CLOUD = "cloud"
+
+
+class BackendKind(StrEnum):
+    """The protocol that a backend speaks."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+class Capability(StrEnum):
+    """What a backend can do beyond plain chat."""
+
+    TOOLS = "tools"
+    JSON_SCHEMA = "json_schema"
+    PREFILL = "prefill"
+    VISION = "vision"
+    LOGPROBS = "logprobs"
+    TOKENIZE = "tokenize"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """US dollars per million tokens, and the ISO date on which the price was read."""
+
+    input_usd: float
+    output_usd: float
+    cached_input_usd: float | None = None
+    read_on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """One model behind one URL. `slots` calls run at once; `window_tokens` holds prompt and answer.
+
+    `model` is the name that the backend itself knows; `name` is ours and unique. The key, if any, is
+    read from the environment variable `api_key_env`, never stored here.
+    """
+
+    name: str
+    kind: BackendKind = BackendKind.OPENAI
+    base_url: str
+    model: str
+    slots: int = 1
+    window_tokens: int = 8192
+    locality: Locality = Locality.LOCAL
+    capabilities: tuple[Capability, ...] = ()
+    api_key_env: str | None = None
+    price: Price | None = None
+
+    def can(self, capability: Capability) -> bool:
+        """Whether the backend is declared able."""
+        return capability in self.capabilities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One step of a ladder: which pool to ask, how long to wait for room and for the answer.
+
+    `patience` bounds the wait in the pool's queue (schedule-to-start), `call_timeout` the call itself
+    (start-to-close), after which the ladder moves on.
+    """
+
+    name: str
+    pool: str
+    backend: str
+    model: str
+    patience: timedelta
+    call_timeout: timedelta
+    locality: Locality = Locality.LOCAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """Two chains of rungs: `answer` serves every turn, `reason` the ones that ask for more."""
+
+    name: str
+    answer: tuple[Rung, ...]
+    reason: tuple[Rung, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """Everything that is configured to be asked. Names are unique within each tuple."""
+
+    backends: tuple[Backend, ...]
+    ladders: tuple[Ladder, ...]
+    default_ladder: str = "auto"
+    embedding_model: str | None = None
+
+    def backend(self, name: str) -> Backend:
+        """The backend of that name; KeyError when there is none."""
+        for backend in self.backends:
+            if backend.name == name:
+                return backend
+        raise KeyError(name)
+
+    def pools(self) -> dict[str, tuple[Backend, ...]]:
+        """The backends that serve each pool, by pool name, as the ladders' rungs say."""
+        members: dict[str, dict[str, Backend]] = {}
+        for ladder in self.ladders:
+            for rung in (*ladder.answer, *ladder.reason):
+                members.setdefault(rung.pool, {})[rung.backend] = self.backend(rung.backend)
+        return {pool: tuple(found.values()) for pool, found in members.items()}

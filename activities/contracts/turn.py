@@ -1,0 +1,146 @@
+"""A turn: what starts it, what one step of it asks and yields, and how it ends.
+
+Everything here may stand in a workflow history, so it carries ids, numbers and short reasons, never text
+of the conversation.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from activities.contracts.topology import Ladder, Locality, Rung
+
+
+class TurnStatus(StrEnum):
+    """Where a turn is. `QUEUED` waits for an earlier turn of its conversation; the last three are ends."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can change any more."""
+        return self in {TurnStatus.COMPLETED, TurnStatus.FAILED, TurnStatus.CANCELLED}
+
+
+class HopOutcome(StrEnum):
+    """How one hop of the route ended."""
+
+    ANSWERED = "answered"
+    ESCALATED = "escalated"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """One entry of the route: who was asked, what came of it, why, how long it took and what it cost."""
+
+    step: int
+    rung: str
+    pool: str
+    backend: str
+    model: str
+    outcome: HopOutcome
+    why: str
+    model_served: str | None = None
+    locality: Locality = Locality.LOCAL
+    waited_ms: int = 0
+    ran_ms: int = 0
+    first_token_ms: int | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnInput:
+    """Starts a turn's workflow. The text is in PostgreSQL under `turn_id`.
+
+    `preview` is a short, optional excerpt for the trace; `priority` is 1 (most urgent) to 5.
+    """
+
+    turn_id: str
+    tenant_id: str
+    ladder: Ladder
+    effort: int
+    effort_why: str
+    priority: int
+    preview: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatStep:
+    """Asks one rung for an answer. `step` keys the answer: the same step never calls a model twice.
+
+    `route` are the hops before this one, so that the activity that records a final answer records the
+    whole route with it.
+    """
+
+    turn_id: str
+    tenant_id: str
+    step: int
+    rung: Rung
+    route: tuple[Hop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatResult:
+    """What came of a chat step: its hop, and the next turn of the conversation if one was waiting.
+
+    `ended` says that the turn's end is recorded and its client told, so nothing remains but to close.
+    """
+
+    hop: Hop
+    ended: bool
+    next_turn_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnError:
+    """Why a turn failed, as its client reads it. `code` is stable, `message` says what to do next."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnding:
+    """Asks for a turn's end to be recorded. An end that is already there wins."""
+
+    turn_id: str
+    tenant_id: str
+    status: TurnStatus
+    route: tuple[Hop, ...] = ()
+    error: TurnError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnded:
+    """The end that stands, and the turn that was waiting for it."""
+
+    status: TurnStatus
+    next_turn_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextTurn:
+    """Asks for the start of a turn that waited for an earlier one of its conversation."""
+
+    turn_id: str
+    tenant_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnOutcome:
+    """What the workflow returns: the end, and who served it."""
+
+    status: TurnStatus
+    rung: str | None = None
+    model: str | None = None
+    hops: int = 0

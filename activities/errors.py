@@ -1,0 +1,106 @@
+"""The failure vocabulary, and its one translation to Temporal.
+
+Adapters raise these and nothing else. Whether a failure is worth repeating is said here, once: a failure of
+our own stores is retried by Temporal until it heals; a failure of a model backend is not, because what to do
+about it (another rung, the same one later, give up) is the ladder's decision.
+"""
+
+from datetime import timedelta
+from typing import ClassVar
+
+from temporalio.exceptions import ApplicationError
+
+
+class AitherError(Exception):
+    """Base of the vocabulary. `code` is stable and machine-readable; the message is for a person."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+
+
+class StoreUnavailable(AitherError):
+    """PostgreSQL (or another store of ours) cannot be reached; nothing was changed, or it is unknown."""
+
+    code = "store_unavailable"
+    retryable = True
+
+
+class TurnNotFound(AitherError):
+    """No such turn for this tenant."""
+
+    code = "turn_not_found"
+
+
+class BackendError(AitherError):
+    """A model backend failed; the ladder decides what follows."""
+
+    code = "backend_error"
+
+
+class BackendUnavailable(BackendError):
+    """Refused, reset, 5xx, or a stream that ended without its end."""
+
+    code = "backend_unavailable"
+
+
+class BackendTimedOut(BackendError):
+    """Silent for longer than the rung allows."""
+
+    code = "backend_timed_out"
+
+
+class BackendRateLimited(BackendError):
+    """429. `retry_after` is the backend's own word, where it gave one."""
+
+    code = "backend_rate_limited"
+
+
+class BackendRefusedKey(BackendError):
+    """401 or 403: the configured key is wrong or lacks a permission."""
+
+    code = "backend_refused_key"
+
+
+class BackendRejected(BackendError):
+    """The request itself was refused (4xx); repeating it against the same model cannot help."""
+
+    code = "backend_rejected"
+
+
+class ModelMissing(BackendError):
+    """The backend does not serve that model."""
+
+    code = "model_missing"
+
+
+class ContextTooLong(BackendError):
+    """The newest message alone does not fit into the model's window."""
+
+    code = "context_too_long"
+
+
+class AnswerEmpty(BackendError):
+    """The backend said that it was done and gave nothing."""
+
+    code = "answer_empty"
+
+
+class AnswerMalformed(BackendError):
+    """What came back is not what the protocol, or the requested format, promises."""
+
+    code = "answer_malformed"
+
+
+def to_application_error(error: AitherError) -> ApplicationError:
+    """The error as Temporal sees it: its type is the code, and only our own stores' failures repeat."""
+    return ApplicationError(
+        error.message,
+        type=error.code,
+        non_retryable=not error.retryable,
+        next_retry_delay=error.retry_after if error.retryable else None,
+    )

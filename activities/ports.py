@@ -1,0 +1,68 @@
+"""What the activities need of the world, as protocols that infra implements and tests fake."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from activities.contracts.chat import ChatCall, ChatChunk, Message
+from activities.contracts.events import EventKind
+from activities.contracts.records import Answer, DueTurn, Recorded, TurnContext
+from activities.contracts.turn import Hop, TurnEnding
+
+
+class ChatBackend(Protocol):
+    """One model backend. Raises `BackendError`s only, and owns no retry."""
+
+    def stream(self, call: ChatCall) -> AsyncIterator[ChatChunk]:
+        """Streams one answer. Closing the iterator stops the model call."""
+        ...
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Prompt tokens of these messages by the model's own template, or an upper bound."""
+        ...
+
+
+class TurnStore(Protocol):
+    """Turns and answers in PostgreSQL. Raises `StoreUnavailable` and `TurnNotFound`."""
+
+    async def context(self, tenant_id: str, turn_id: str, step: int, history_bytes: int) -> TurnContext:
+        """The step's context, with at most `history_bytes` bytes of earlier messages."""
+        ...
+
+    async def record_answer(
+        self, tenant_id: str, turn_id: str, answer: Answer, route: Sequence[Hop], *, final: bool
+    ) -> Recorded:
+        """Records the answer unless the step has one; `final` also completes the turn."""
+        ...
+
+    async def end_turn(self, ending: TurnEnding) -> Recorded:
+        """Records the end unless the turn has one."""
+        ...
+
+    async def due_turns(self, limit: int) -> Sequence[DueTurn]:
+        """Turns that should have a running workflow and were not looked at lately, of all tenants."""
+        ...
+
+
+class EventWriter(Protocol):
+    """Writes one attempt's events, in order, without ever blocking or failing the attempt."""
+
+    def emit(self, kind: EventKind, data: dict[str, Any]) -> None:
+        """Queues an event; it is on its way before the caller next awaits for long."""
+        ...
+
+
+class EventChannel(Protocol):
+    """The side channel that carries a turn's events to whoever listens."""
+
+    def writer(self, turn_id: str) -> AbstractAsyncContextManager[EventWriter]:
+        """A writer for a new attempt; leaving the block flushes it."""
+        ...
+
+
+class TurnStarter(Protocol):
+    """Starts turns' workflows; starting one that runs or has run changes nothing."""
+
+    async def start(self, tenant_id: str, turn_id: str) -> None:
+        """Starts the turn's workflow from its row."""
+        ...

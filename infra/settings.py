@@ -1,0 +1,87 @@
+"""The one Settings: everything that an installation may set, from `AITHER_*` variables or `.env`."""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Addresses, limits and secrets. The defaults are the embedded stack's.
+
+    Sizes are in bytes unless the name says otherwise, times in seconds.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="AITHER_", env_file=".env", extra="ignore", frozen=True)
+
+    data_dir: Path = Path(".aither")
+    host: str = "127.0.0.1"
+
+    api_port: int = 8001
+    orchestrator_port: int = 8199
+    embeddings_port: int = 8209
+    temporal_port: int = 7233
+    temporal_ui_port: int = 8233
+    postgres_port: int = 15432
+    redis_port: int = 16379
+
+    temporal_address: str | None = None
+    temporal_namespace: str = "default"
+    temporal_api_key: SecretStr | None = None
+    temporal_tls: bool = False
+    temporal_ui_url: str | None = None
+    database_url: SecretStr | None = None
+    database_pool_size: int = Field(default=10, ge=1, le=200)
+    redis_url: SecretStr | None = None
+
+    public_url: str | None = None
+
+    orchestrator_threads: int = Field(default=1, ge=1)
+    orchestrator_slots: int = Field(default=4, ge=1)
+    orchestrator_window_tokens: int = Field(default=8192, ge=256)
+    """Tokens that one answer of the embedded model may span, prompt included (each slot has its own)."""
+
+    max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    max_wait_seconds: int = Field(default=600, ge=0)
+    history_preview_chars: int = Field(default=48, ge=0, le=200)
+    """Characters of a turn's input that its trace may show; 0 shows none."""
+    stream_ttl_seconds: int = Field(default=3600, ge=60)
+    turn_timeout_seconds: int = Field(default=3600, ge=10)
+
+    @property
+    def temporal_target(self) -> str:
+        """`host:port` of Temporal's frontend."""
+        return self.temporal_address or f"{self.host}:{self.temporal_port}"
+
+    @property
+    def temporal_ui(self) -> str:
+        """Base URL of Temporal's web UI."""
+        return self.temporal_ui_url or f"http://{self.host}:{self.temporal_ui_port}"
+
+    @property
+    def database_dsn(self) -> str:
+        """The application's PostgreSQL DSN, of a role that row-level security binds."""
+        if self.database_url:
+            return self.database_url.get_secret_value()
+        return f"postgresql://aither_app@{self.host}:{self.postgres_port}/aither"
+
+    @property
+    def redis_dsn(self) -> str:
+        """Redis URL of the token streams."""
+        return (
+            self.redis_url.get_secret_value()
+            if self.redis_url
+            else f"redis://{self.host}:{self.redis_port}/0"
+        )
+
+    @property
+    def api_url(self) -> str:
+        """Base URL under which clients reach the API."""
+        return self.public_url or f"http://{self.host}:{self.api_port}"
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

@@ -1,0 +1,39 @@
+"""Which backends, pools and ladders there are: the embedded default."""
+
+from datetime import timedelta
+
+from activities.contracts.topology import Backend, Capability, Ladder, Rung, Topology
+from infra.settings import Settings
+
+EMBEDDED_CHAT_MODEL = "smollm2-135m-instruct"
+EMBEDDED_EMBEDDING_MODEL = "all-minilm-l6-v2"
+
+
+def embedded_topology(settings: Settings) -> Topology:
+    """One orchestrator (the small model that `up` serves) and a ladder that has nothing above it."""
+    orchestrator = Backend(
+        name="orchestrator",
+        base_url=f"http://{settings.host}:{settings.orchestrator_port}/v1",
+        model=EMBEDDED_CHAT_MODEL,
+        slots=settings.orchestrator_slots,
+        window_tokens=settings.orchestrator_window_tokens,
+        capabilities=(
+            Capability.JSON_SCHEMA,
+            Capability.PREFILL,
+            Capability.LOGPROBS,
+            Capability.TOKENIZE,
+        ),
+    )
+    rung = Rung(
+        name="orchestrator",
+        pool="llm-orchestrator",
+        backend=orchestrator.name,
+        model=orchestrator.model,
+        patience=timedelta(minutes=10),
+        call_timeout=timedelta(minutes=10),
+    )
+    return Topology(
+        backends=(orchestrator,),
+        ladders=(Ladder(name="auto", answer=(rung,)),),
+        embedding_model=EMBEDDED_EMBEDDING_MODEL,
+    )

@@ -1,0 +1,19 @@
+"""Names that outlive a deploy: workflow and activity types, task queues, ids, search attributes."""
+
+from enum import StrEnum
+
+USER_TURN = "user-turn"
+SWEEP_TURNS = "sweep-turns"
+
+TURN_PREFIX = "turn/"
+
+
+class Queue(StrEnum):
+    """Task queues. A pool's queue is named by the pool itself (`llm-orchestrator`, …)."""
+
+    TURNS = "turns"
+
+
+def turn_workflow_id(turn_id: str) -> str:
+    """The workflow id of a turn."""
+    return f"{TURN_PREFIX}{turn_id}"
