@@ -33,7 +33,7 @@ class TurnEvent:
     """One event as a reader gets it. `id` resumes the stream after it; `data` is a JSON object.
 
     A token's data is `{"text", "offset"}` (offset: characters of answer before it), with `tool_calls` or
-    `logprobs` where the model gave them. The three ends carry the whole turn as `GET /v1/turns/{id}` shows it.
+    `logprobs` where the model gave them. The three ends carry the whole turn as the API shows it.
     """
 
     id: str

@@ -1,0 +1,139 @@
+"""API keys: made once, shown once, kept as a hash."""
+
+import hashlib
+import hmac
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from activities.errors import AitherError
+from infra.ids import new_id
+from infra.postgres.database import Connection, Database
+
+PREFIX = "ak_"
+CACHE_S = 5.0
+"""How long an authenticated key is trusted without asking again, hence how long a revoked one may live on."""
+CACHE_SIZE = 10_000
+
+
+class KeyNotFound(AitherError):
+    """No such key for this tenant."""
+
+    code = "key_not_found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who is calling. `priority_ceiling` is the most urgent priority (1 to 5) that the key may ask for."""
+
+    tenant_id: str
+    key_id: str
+    priority_ceiling: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key as it is listed; the secret itself is known to its holder alone."""
+
+    id: str
+    name: str
+    shown: str
+    priority_ceiling: int
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class PostgresKeys:
+    """Makes, lists, revokes and checks API keys."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._known: dict[bytes, tuple[float, Caller]] = {}
+
+    async def authenticate(self, secret: str) -> Caller | None:
+        """The caller that the key stands for, or None. A key has 256 random bits, so one SHA-256 is enough."""
+        digest = hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+        now = time.monotonic()
+        known = self._known.get(digest)
+        if known and known[0] > now:
+            return known[1]
+        row = await self._db.run(
+            lambda c: c.fetchrow("select * from aither.authenticate($1)", digest), patience=5.0
+        )
+        if row is None or not hmac.compare_digest(bytes(row["secret_sha256"]), digest):
+            self._known.pop(digest, None)
+            return None
+        caller = Caller(
+            tenant_id=row["tenant_id"], key_id=row["key_id"], priority_ceiling=row["priority_ceiling"]
+        )
+        if len(self._known) >= CACHE_SIZE:
+            self._known.clear()
+        self._known[digest] = (now + CACHE_S, caller)
+        return caller
+
+    async def create(
+        self, tenant_id: str, name: str, *, priority_ceiling: int = 1, tenant_name: str | None = None
+    ) -> tuple[ApiKey, str]:
+        """A new key and its secret; the tenant is made where it is new."""
+        secret = PREFIX + secrets.token_urlsafe(32)
+        key_id = new_id("key")
+
+        async def query(connection: Connection) -> ApiKey:
+            await connection.execute(
+                "insert into aither.tenants (id, name) values ($1, $2) on conflict do nothing",
+                tenant_id,
+                tenant_name or tenant_id,
+            )
+            row = await connection.fetchrow(
+                "insert into aither.api_keys (tenant_id, id, name, secret_sha256, shown, priority_ceiling)"
+                " values ($1, $2, $3, $4, $5, $6) returning *",
+                tenant_id,
+                key_id,
+                name,
+                hashlib.sha256(secret.encode()).digest(),
+                secret[:8],
+                priority_ceiling,
+            )
+            assert row is not None
+            return _api_key(row)
+
+        return await self._db.in_tenant(tenant_id, query), secret
+
+    async def list(self, tenant_id: str) -> list[ApiKey]:
+        """The tenant's keys, newest first."""
+        rows = await self._db.in_tenant(
+            tenant_id,
+            lambda c: c.fetch(
+                "select * from aither.api_keys where tenant_id = $1 order by id desc", tenant_id
+            ),
+        )
+        return [_api_key(row) for row in rows]
+
+    async def revoke(self, tenant_id: str, key_id: str) -> ApiKey:
+        """Revokes the key for good; revoking twice changes nothing. Raises `KeyNotFound`."""
+        row = await self._db.in_tenant(
+            tenant_id,
+            lambda c: c.fetchrow(
+                "update aither.api_keys set revoked_at = coalesce(revoked_at, now())"
+                " where tenant_id = $1 and id = $2 returning *",
+                tenant_id,
+                key_id,
+            ),
+        )
+        if row is None:
+            raise KeyNotFound(f"there is no key {key_id}; `aither key list` shows those there are")
+        return _api_key(row)
+
+
+def _api_key(row: asyncpg.Record) -> ApiKey:
+    return ApiKey(
+        id=row["id"],
+        name=row["name"],
+        shown=row["shown"],
+        priority_ceiling=row["priority_ceiling"],
+        created_at=row["created_at"],
+        revoked_at=row["revoked_at"],
+    )

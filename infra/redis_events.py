@@ -1,0 +1,139 @@
+"""The side channel: one Redis stream a turn, written by the attempt at work, read by whoever listens.
+
+The truth is in PostgreSQL; the stream only makes it quick and shows it growing. So a Redis that is away
+costs liveness, never an answer: writing never fails an attempt, and a reader falls back to the turn's row.
+
+An entry's id is `<epoch>-<sequence>`: the epoch is the millisecond at which the attempt began. Redis
+refuses an id that is not above the last one, so an attempt that has been replaced is fenced off by the
+stream itself.
+"""
+
+# redis-py publishes no complete types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from activities.contracts.events import EventKind, TurnEvent
+
+log = logging.getLogger(__name__)
+
+FLUSH_PATIENCE_S = 2.0
+"""How long the end of an attempt waits for its last events to be taken."""
+CANCELS = "aither:cancels"
+
+
+def stream_key(turn_id: str) -> str:
+    """The Redis key of a turn's stream."""
+    return f"aither:turn:{turn_id}"
+
+
+class RedisEventWriter:
+    """One attempt's writer: events queue up in memory and go out in order, batched only by back-pressure."""
+
+    def __init__(self, redis: "Redis", turn_id: str, ttl_s: int) -> None:
+        self._redis = redis
+        self._key = stream_key(turn_id)
+        self._ttl_s = ttl_s
+        self._epoch = time.time_ns() // 1_000_000
+        self._sequence = 0
+        self._waiting: list[tuple[str, str, bytes]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._fenced = False
+
+    def emit(self, kind: EventKind, data: Mapping[str, Any]) -> None:
+        """See `EventWriter`."""
+        if self._fenced:
+            return
+        self._sequence += 1
+        self._waiting.append((f"{self._epoch}-{self._sequence}", kind.value, orjson.dumps(data)))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._flush())
+
+    async def drain(self) -> None:
+        """Waits, boundedly, until everything emitted has been taken."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=FLUSH_PATIENCE_S)
+
+    async def _flush(self) -> None:
+        while self._waiting and not self._fenced:
+            batch, self._waiting = self._waiting, []
+            try:
+                pipe = self._redis.pipeline(transaction=False)
+                for event_id, kind, data in batch:
+                    pipe.xadd(self._key, {"k": kind, "d": data}, id=event_id)
+                if batch[0][0].endswith("-1") or EventKind(batch[-1][1]).ends:
+                    pipe.expire(self._key, self._ttl_s)
+                await pipe.execute()
+            except ResponseError as error:
+                # The only id that Redis refuses is one that a later attempt has overtaken.
+                log.warning("stream %s: %s", self._key, error)
+                self._fenced = True
+            except (RedisError, OSError) as error:
+                # Dropping what could not be sent leaves a hole, which the reader would take for the whole;
+                # a fenced writer leaves the reader to the turn's row, which is never wrong.
+                log.warning("stream %s is lost to its readers: %s", self._key, type(error).__name__)
+                self._fenced = True
+
+
+class RedisEvents:
+    """Implements `activities.ports.EventChannel`, and the reading side for the API."""
+
+    def __init__(self, redis: "Redis", ttl_s: int) -> None:
+        self._redis = redis
+        self._ttl_s = ttl_s
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls, url: str, ttl_s: int, *, max_connections: int = 256
+    ) -> AsyncGenerator["RedisEvents"]:
+        """Connects lazily: a Redis that is away at the start is found when it comes."""
+        redis: Redis = Redis.from_url(url, max_connections=max_connections, socket_connect_timeout=2)
+        try:
+            yield cls(redis, ttl_s)
+        finally:
+            await redis.aclose()
+
+    @asynccontextmanager
+    async def writer(self, turn_id: str) -> AsyncGenerator[RedisEventWriter]:
+        """See `EventChannel`."""
+        writer = RedisEventWriter(self._redis, turn_id, self._ttl_s)
+        try:
+            yield writer
+        finally:
+            await writer.drain()
+
+    async def read(self, turn_id: str, after: str, *, block_ms: int) -> list[TurnEvent]:
+        """Events with ids above `after` ("0" reads from the start), or none after `block_ms` milliseconds.
+
+        Raises `redis.exceptions.RedisError` or OSError when Redis is away: the caller falls back to the row.
+        """
+        found = await self._redis.xread({stream_key(turn_id): after}, count=1000, block=block_ms)
+        return [_event(raw_id, fields) for _, entries in found or [] for raw_id, fields in entries]
+
+    async def announce_cancel(self, turn_id: str) -> None:
+        """Tells every worker at once that the turn is cancelled; a heartbeat would say so seconds later."""
+        await self._redis.publish(CANCELS, turn_id)
+
+    async def cancels(self) -> AsyncIterator[str]:
+        """The turn ids that are being cancelled, as they are announced; ends when Redis goes away."""
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(CANCELS)
+            async for message in pubsub.listen():
+                if message["type"] == "message":
+                    yield message["data"].decode()
+
+
+def _event(raw_id: bytes, fields: Mapping[bytes, bytes]) -> TurnEvent:
+    return TurnEvent(
+        id=raw_id.decode(), kind=EventKind(fields[b"k"].decode()), data=orjson.loads(fields[b"d"])
+    )

@@ -1,0 +1,43 @@
+"""Which ladder serves the model that a turn asks for."""
+
+from datetime import timedelta
+
+from activities.contracts.topology import Backend, Ladder, Rung, Topology
+
+PIN_PATIENCE = timedelta(minutes=10)
+PIN_CALL_TIMEOUT = timedelta(minutes=10)
+
+
+def ladder_for(topology: Topology, model: str) -> Ladder | None:
+    """The ladder for `auto` (the default one), `auto:NAME`, or a pinned model; None where it is unknown.
+
+    A pinned model is a ladder of one rung: it is served by that model or not at all.
+    """
+    if model == "auto" or model.startswith("auto:"):
+        name = model.removeprefix("auto").removeprefix(":") or topology.default_ladder
+        return next((ladder for ladder in topology.ladders if ladder.name == name), None)
+    backend = next((b for b in topology.backends if model in {b.name, b.model}), None)
+    return _pinned(topology, backend) if backend else None
+
+
+def model_names(topology: Topology) -> tuple[str, ...]:
+    """Every model name that a turn may ask for, `auto` first."""
+    named = [f"auto:{ladder.name}" for ladder in topology.ladders if ladder.name != topology.default_ladder]
+    return ("auto", *named, *dict.fromkeys(backend.model for backend in topology.backends))
+
+
+def _pinned(topology: Topology, backend: Backend) -> Ladder:
+    for ladder in topology.ladders:
+        for rung in (*ladder.answer, *ladder.reason):
+            if rung.backend == backend.name:
+                return Ladder(name=backend.model, answer=(rung,))
+    rung = Rung(
+        name=backend.name,
+        pool=f"llm-{backend.name}",
+        backend=backend.name,
+        model=backend.model,
+        patience=PIN_PATIENCE,
+        call_timeout=PIN_CALL_TIMEOUT,
+        locality=backend.locality,
+    )
+    return Ladder(name=backend.model, answer=(rung,))
