@@ -1,7 +1,8 @@
 """What the activities need of the world, as protocols that infra implements and tests fake."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
 from typing import Any, Protocol
 
 from activities.contracts.chat import ChatCall, ChatChunk, Message
@@ -13,7 +14,7 @@ from activities.contracts.turn import Hop, TurnEnding
 class ChatBackend(Protocol):
     """One model backend. Raises `BackendError`s only, and owns no retry."""
 
-    def stream(self, call: ChatCall) -> AsyncIterator[ChatChunk]:
+    def stream(self, call: ChatCall) -> AsyncGenerator[ChatChunk]:
         """Streams one answer. Closing the iterator stops the model call."""
         ...
 
@@ -60,9 +61,17 @@ class EventChannel(Protocol):
         ...
 
 
+class StartOutcome(StrEnum):
+    """What starting a turn's workflow came to. `CLOSED`: it has run and closed before."""
+
+    STARTED = "started"
+    RUNNING = "running"
+    CLOSED = "closed"
+
+
 class TurnStarter(Protocol):
     """Starts turns' workflows; starting one that runs or has run changes nothing."""
 
-    async def start(self, tenant_id: str, turn_id: str) -> None:
+    async def start(self, tenant_id: str, turn_id: str) -> StartOutcome:
         """Starts the turn's workflow from its row."""
         ...

@@ -20,6 +20,8 @@ from typing import Any
 
 import orjson
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from activities.contracts.events import EventKind, TurnEvent
@@ -36,12 +38,18 @@ def stream_key(turn_id: str) -> str:
     return f"aither:turn:{turn_id}"
 
 
+def end_key(turn_id: str) -> str:
+    """The Redis key of a stream that gets the turn's end alone: who waits for it is not woken by tokens."""
+    return f"aither:end:{turn_id}"
+
+
 class RedisEventWriter:
     """One attempt's writer: events queue up in memory and go out in order, batched only by back-pressure."""
 
     def __init__(self, redis: "Redis", turn_id: str, ttl_s: int) -> None:
         self._redis = redis
         self._key = stream_key(turn_id)
+        self._end_key = end_key(turn_id)
         self._ttl_s = ttl_s
         self._epoch = time.time_ns() // 1_000_000
         self._sequence = 0
@@ -70,7 +78,11 @@ class RedisEventWriter:
                 pipe = self._redis.pipeline(transaction=False)
                 for event_id, kind, data in batch:
                     pipe.xadd(self._key, {"k": kind, "d": data}, id=event_id)
-                if batch[0][0].endswith("-1") or EventKind(batch[-1][1]).ends:
+                ends = EventKind(batch[-1][1]).ends
+                if ends:
+                    pipe.xadd(self._end_key, {"d": batch[-1][2]})
+                    pipe.expire(self._end_key, self._ttl_s)
+                if ends or batch[0][0].endswith("-1"):
                     pipe.expire(self._key, self._ttl_s)
                 await pipe.execute()
             except ResponseError as error:
@@ -95,9 +107,16 @@ class RedisEvents:
     @asynccontextmanager
     async def connect(
         cls, url: str, ttl_s: int, *, max_connections: int = 256
-    ) -> AsyncGenerator["RedisEvents"]:
+    ) -> "AsyncGenerator[RedisEvents]":
         """Connects lazily: a Redis that is away at the start is found when it comes."""
-        redis: Redis = Redis.from_url(url, max_connections=max_connections, socket_connect_timeout=2)
+        redis: Redis = Redis.from_url(
+            url,
+            max_connections=max_connections,
+            socket_connect_timeout=2,
+            # One try more, for a pooled connection that died idle. The default of ten, seconds apart, would
+            # keep readers from the turn's row; and a batch written twice reads as overtaken.
+            retry=Retry(NoBackoff(), 1),
+        )
         try:
             yield cls(redis, ttl_s)
         finally:
@@ -117,8 +136,19 @@ class RedisEvents:
 
         Raises `redis.exceptions.RedisError` or OSError when Redis is away: the caller falls back to the row.
         """
-        found = await self._redis.xread({stream_key(turn_id): after}, count=1000, block=block_ms)
+        found: Any = await self._redis.xread({stream_key(turn_id): after}, count=1000, block=block_ms)
         return [_event(raw_id, fields) for _, entries in found or [] for raw_id, fields in entries]
+
+    async def read_end(self, turn_id: str, *, block_ms: int) -> dict[str, Any] | None:
+        """The turn as its last event shows it, or None where it has not ended after `block_ms` milliseconds.
+
+        Raises as `read` does.
+        """
+        found: Any = await self._redis.xread({end_key(turn_id): "0"}, count=1, block=block_ms)
+        for _, entries in found or []:
+            for _, fields in entries:
+                return orjson.loads(fields[b"d"])
+        return None
 
     async def announce_cancel(self, turn_id: str) -> None:
         """Tells every worker at once that the turn is cancelled; a heartbeat would say so seconds later."""
@@ -126,11 +156,14 @@ class RedisEvents:
 
     async def cancels(self) -> AsyncIterator[str]:
         """The turn ids that are being cancelled, as they are announced; ends when Redis goes away."""
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(CANCELS)
-            async for message in pubsub.listen():
-                if message["type"] == "message":
-                    yield message["data"].decode()
+        try:
+            async with self._redis.pubsub() as pubsub:
+                await pubsub.subscribe(CANCELS)
+                async for message in pubsub.listen():
+                    if message["type"] == "message":
+                        yield message["data"].decode()
+        except (RedisError, OSError) as error:
+            log.warning("cancels are not heard for a moment: %s", type(error).__name__)
 
 
 def _event(raw_id: bytes, fields: Mapping[bytes, bytes]) -> TurnEvent:

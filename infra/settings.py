@@ -39,7 +39,7 @@ class Settings(BaseSettings):
 
     orchestrator_threads: int = Field(default=1, ge=1)
     orchestrator_slots: int = Field(default=4, ge=1)
-    orchestrator_window_tokens: int = Field(default=8192, ge=256)
+    orchestrator_window_tokens: int = Field(default=2048, ge=256)
     """Tokens that one answer of the embedded model may span, prompt included (each slot has its own)."""
 
     max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)

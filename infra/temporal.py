@@ -1,7 +1,7 @@
 """The connection to Temporal, and how payloads are written: JSON, by msgspec."""
 
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from temporalio.api.common.v1 import Payload
@@ -37,9 +37,8 @@ class MsgspecPayloadConverter(EncodingPayloadConverter):
 
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
         """The value of the hinted type. Raises msgspec.ValidationError where it does not fit."""
-        if type_hint is None:
-            return cast("Any", msgspec.json.decode(payload.data))
-        return msgspec.json.decode(payload.data, type=type_hint)
+        hint: Any = type_hint or Any
+        return msgspec.json.decode(payload.data, type=hint)
 
 
 class AitherPayloadConverter(CompositePayloadConverter):

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from activities.contracts.topology import Backend, Capability, Ladder, Rung, Topology
+from activities.contracts.topology import Backend, Capability, Dialect, Ladder, Rung, Topology
 from infra.settings import Settings
 
 EMBEDDED_CHAT_MODEL = "smollm2-135m-instruct"
@@ -13,6 +13,7 @@ def embedded_topology(settings: Settings) -> Topology:
     """One orchestrator (the small model that `up` serves) and a ladder that has nothing above it."""
     orchestrator = Backend(
         name="orchestrator",
+        dialect=Dialect.LLAMACPP,
         base_url=f"http://{settings.host}:{settings.orchestrator_port}/v1",
         model=EMBEDDED_CHAT_MODEL,
         slots=settings.orchestrator_slots,

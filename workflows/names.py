@@ -5,6 +5,10 @@ from enum import StrEnum
 USER_TURN = "user-turn"
 SWEEP_TURNS = "sweep-turns"
 
+CHAT = "chat"
+END_TURN = "end-turn"
+START_TURN = "start-turn"
+
 TURN_PREFIX = "turn/"
 
 

@@ -37,13 +37,18 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message of a conversation. `tool_call_id` is set on tool results only."""
+    """One message of a conversation. `tool_call_id` is set on tool results only.
+
+    `reasoning` is what an assistant thought before it said this; it is replayed only where the provider
+    demands it.
+    """
 
     role: Role
     content: str = ""
     name: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,27 @@ class BackendKind(StrEnum):
     ANTHROPIC = "anthropic"
 
 
+class Dialect(StrEnum):
+    """Whose reading of the OpenAI protocol a backend follows. `GENERIC` is asked only what all understand."""
+
+    GENERIC = "generic"
+    VLLM = "vllm"
+    LLAMACPP = "llamacpp"
+    OPENAI = "openai"
+    DEEPSEEK = "deepseek"
+    GEMINI = "gemini"
+
+
+class Thinking(StrEnum):
+    """How long a model that can think does so. `DEFAULT` leaves it to the backend."""
+
+    DEFAULT = "default"
+    OFF = "off"
+    LOW = "low"
+    HIGH = "high"
+    MAX = "max"
+
+
 class Capability(StrEnum):
     """What a backend can do beyond plain chat."""
 
@@ -50,6 +71,8 @@ class Backend:
 
     name: str
     kind: BackendKind = BackendKind.OPENAI
+    dialect: Dialect = Dialect.GENERIC
+    thinking: Thinking = Thinking.DEFAULT
     base_url: str
     model: str
     slots: int = 1

@@ -5,6 +5,7 @@ of the conversation.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from activities.contracts.topology import Ladder, Locality, Rung
@@ -90,23 +91,26 @@ class ChatStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatResult:
-    """What came of a chat step: its hop, and the next turn of the conversation if one was waiting.
-
-    `ended` says that the turn's end is recorded and its client told, so nothing remains but to close.
-    """
-
-    hop: Hop
-    ended: bool
-    next_turn_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnError:
     """Why a turn failed, as its client reads it. `code` is stable, `message` says what to do next."""
 
     code: str
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatResult:
+    """What came of a chat step: its hop, and the next turn of the conversation if one was waiting.
+
+    `ended` says that the turn's end is recorded and its client told, so nothing remains but to close. A
+    backend's failure is a result, not an exception: what follows from it is the ladder's decision.
+    """
+
+    hop: Hop
+    ended: bool
+    error: TurnError | None = None
+    retry_after: timedelta | None = None
+    next_turn_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

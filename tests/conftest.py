@@ -1,0 +1,33 @@
+"""What every test may lean on: a real Temporal server, started once a process."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from infra.temporal import DATA_CONVERTER
+from workflows.attributes import EFFORT, MODEL, RUNG, STATUS, TENANT
+
+
+@pytest.fixture(scope="session")
+async def temporal() -> AsyncIterator[Client]:
+    """A client of a fresh in-memory server with the product's search attributes."""
+    async with await WorkflowEnvironment.start_local(
+        data_converter=DATA_CONVERTER,
+        dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
+        search_attributes=[TENANT, STATUS, EFFORT, RUNG, MODEL],
+    ) as environment:
+        yield environment.client
+
+
+@pytest.fixture(autouse=True)
+async def _no_task_left_behind() -> AsyncIterator[None]:
+    """Fails a test that leaves a task of its own running."""
+    before = asyncio.all_tasks()
+    yield
+    left = [t for t in asyncio.all_tasks() - before if not t.done() and t is not asyncio.current_task()]
+    assert not left, f"tasks left running: {left}"

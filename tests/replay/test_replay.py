@@ -1,0 +1,64 @@
+"""A changed workflow must still replay what has been lived, and do what was fingerprinted."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client, WorkflowHistory
+from temporalio.worker import Replayer
+
+from activities.contracts.turn import TurnStatus
+from infra.temporal import DATA_CONVERTER
+from tests.replay.scenarios import FINGERPRINTS, HISTORIES, fingerprint, live, scenarios
+from workers.sandbox import workflow_runner
+from workflows.turn import UserTurnWorkflow
+
+pytestmark = pytest.mark.xdist_group("replay")
+
+
+@pytest.mark.parametrize("path", sorted(HISTORIES.glob("turn-*.json")), ids=lambda path: path.stem)
+async def test_a_committed_history_replays(path: Path) -> None:
+    history = WorkflowHistory.from_json(path.stem, path.read_text())
+    replayer = Replayer(
+        workflows=[UserTurnWorkflow], data_converter=DATA_CONVERTER, workflow_runner=workflow_runner()
+    )
+    await replayer.replay_workflow(history)
+
+
+@pytest.mark.parametrize("name", scenarios())
+async def test_a_life_leaves_the_fingerprint_that_is_committed(temporal: Client, name: str) -> None:
+    history, _ = await live(temporal, name)
+    assert fingerprint(history) == json.loads(FINGERPRINTS.read_text())[name]
+
+
+async def test_an_answered_turn_is_small_and_says_who_answered(temporal: Client) -> None:
+    _, scripted = await live(temporal, "answered-and-next")
+    assert [started.turn_id for started in scripted.started] == ["turn_next"]
+    assert not scripted.endings, "the chat activity has recorded the end; nobody records it again"
+    plain, _ = await live(temporal, "fallback")
+    assert len(plain.events) <= 18
+
+
+async def test_a_failed_turn_is_ended_with_its_whole_route(temporal: Client) -> None:
+    _, scripted = await live(temporal, "failed")
+    (ending,) = scripted.endings
+    assert ending.status is TurnStatus.FAILED
+    assert ending.error is not None
+    assert ending.error.code == "backend_rejected"
+    assert [hop.rung for hop in ending.route] == ["first"]
+
+
+async def test_a_cancelled_turn_is_ended_as_cancelled(temporal: Client) -> None:
+    _, scripted = await live(temporal, "cancelled")
+    assert scripted.statuses == [TurnStatus.CANCELLED]
+
+
+async def test_a_rung_without_room_is_left_when_patience_ends(temporal: Client) -> None:
+    _, scripted = await live(temporal, "out-of-patience")
+    (step,) = scripted.steps
+    assert step.rung.name == "second"
+    (skipped,) = step.route
+    assert skipped.outcome == "skipped"
+    assert skipped.why.startswith("pool_full")
+    assert timedelta(milliseconds=skipped.waited_ms) >= timedelta(milliseconds=150)

@@ -1,0 +1,58 @@
+"""What a worker process is made of: its connections, adapters and activities, wired in one place."""
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from infra.llm.backends import open_backends
+from temporalio.client import Client
+
+from activities.chat import ChatActivities
+from activities.contracts.topology import Topology
+from activities.running import RunningCalls
+from activities.turns import TurnActivities
+from infra.postgres.database import Database
+from infra.postgres.turns import PostgresTurns
+from infra.redis_events import RedisEvents
+from infra.settings import Settings
+from infra.temporal import connect
+from infra.topology import embedded_topology
+from workers.starter import RowTurnStarter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composition:
+    """Everything that a fleet may run, ready to be registered."""
+
+    client: Client
+    topology: Topology
+    events: RedisEvents
+    running: RunningCalls
+    chat: ChatActivities
+    turns: TurnActivities
+
+
+@asynccontextmanager
+async def compose(settings: Settings) -> AsyncGenerator[Composition]:
+    """Connects and wires; closes everything with the block."""
+    topology = embedded_topology(settings)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            Database.connect(settings.database_dsn, settings.database_pool_size)
+        )
+        events = await stack.enter_async_context(
+            RedisEvents.connect(settings.redis_dsn, settings.stream_ttl_seconds)
+        )
+        backends = await stack.enter_async_context(open_backends(topology, os.environ))
+        client = await connect(settings)
+        store = PostgresTurns(database)
+        running = RunningCalls()
+        yield Composition(
+            client=client,
+            topology=topology,
+            events=events,
+            running=running,
+            chat=ChatActivities(topology, backends, store, events, running),
+            turns=TurnActivities(store, events, RowTurnStarter(client, store, topology, settings)),
+        )

@@ -1,0 +1,77 @@
+"""A worker process: `python -m workers.main [--fleet turns --fleet pools]`."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import uvloop
+
+from activities.running import RunningCalls
+from infra.redis_events import RedisEvents
+from infra.settings import settings
+from workers.composition import Composition, compose
+from workers.fleets import FLEETS, Fleet
+from workers.schedules import ensure_schedules
+
+log = logging.getLogger("workers")
+
+RECONNECT_S = 1.0
+READY_FILE = "AITHER_READY_FILE"
+
+
+async def run(fleets: list[Fleet]) -> None:
+    """Runs the fleets' workers until SIGTERM or SIGINT, then lets their calls finish."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    async with compose(settings()) as parts, AsyncExitStack() as running:
+        listener = asyncio.create_task(_listen_for_cancels(parts.events, parts.running))
+        running.callback(listener.cancel)
+        for fleet in fleets:
+            for worker in FLEETS[fleet](parts):
+                await running.enter_async_context(worker)
+        if Fleet.TURNS in fleets:
+            await ensure_schedules(parts.client)
+        _say_ready(parts, fleets)
+        await stop.wait()
+        log.info("stopping: running calls have a moment to finish")
+
+
+async def _listen_for_cancels(events: RedisEvents, running: RunningCalls) -> None:
+    while True:
+        async for turn_id in events.cancels():
+            running.cancel(turn_id)
+        await asyncio.sleep(RECONNECT_S)
+
+
+def _say_ready(parts: Composition, fleets: list[Fleet]) -> None:
+    pools = ", ".join(parts.topology.pools())
+    log.info("ready: fleets %s; pools %s", ", ".join(fleets), pools)
+    if path := os.environ.get(READY_FILE):
+        Path(path).write_text(f"{os.getpid()}\n")
+
+
+def main() -> None:
+    """Parses the command line and runs."""
+    parser = argparse.ArgumentParser(
+        prog="python -m workers.main", description="Run Aither's Temporal workers."
+    )
+    parser.add_argument(
+        "--fleet",
+        action="append",
+        type=Fleet,
+        choices=list(Fleet),
+        help="a fleet to run; may be repeated (default: all)",
+    )
+    fleets: list[Fleet] = parser.parse_args().fleet or list(Fleet)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    uvloop.run(run(fleets))
+
+
+if __name__ == "__main__":
+    main()
