@@ -7,8 +7,19 @@ from typing import Any, Protocol
 
 from activities.contracts.chat import ChatCall, ChatChunk, Message
 from activities.contracts.events import EventKind
-from activities.contracts.records import Answer, DueTurn, Recorded, TurnContext
+from activities.contracts.policy import Caps
+from activities.contracts.records import (
+    Answer,
+    CallCost,
+    DueTurn,
+    Recorded,
+    Reservation,
+    SpendCall,
+    TurnContext,
+)
 from activities.contracts.turn import Hop, TurnEnding
+
+FREE = CallCost()
 
 
 class ChatBackend(Protocol):
@@ -31,9 +42,16 @@ class TurnStore(Protocol):
         ...
 
     async def record_answer(
-        self, tenant_id: str, turn_id: str, answer: Answer, route: Sequence[Hop], *, final: bool
+        self,
+        tenant_id: str,
+        turn_id: str,
+        answer: Answer,
+        route: Sequence[Hop],
+        *,
+        final: bool,
+        cost: CallCost = FREE,
     ) -> Recorded:
-        """Records the answer unless the step has one; `final` also completes the turn."""
+        """Records the answer and its cost unless the step has one; `final` also completes the turn."""
         ...
 
     async def end_turn(self, ending: TurnEnding) -> Recorded:
@@ -58,6 +76,18 @@ class EventChannel(Protocol):
 
     def writer(self, turn_id: str) -> AbstractAsyncContextManager[EventWriter]:
         """A writer for a new attempt; leaving the block flushes it."""
+        ...
+
+
+class SpendLedger(Protocol):
+    """Money, set aside before a call and given back after it; answers book theirs as they are recorded."""
+
+    async def reserve(self, call: SpendCall, nano_usd: int, caps: Caps) -> Reservation:
+        """Sets at most `nano_usd` aside for the call within the caps. Safe to run twice."""
+        ...
+
+    async def release(self, call: SpendCall) -> None:
+        """Gives back what was set aside for a call that is not billed. Safe to run twice."""
         ...
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from activities.contracts.chat import FinishReason, JsonObject, Message, Sampling, ToolCall, Usage
+from activities.contracts.policy import Spending
 from activities.contracts.turn import TurnStatus
 
 
@@ -23,6 +24,39 @@ class Answer:
     reasoning: str = ""
     logprobs: tuple[JsonObject, ...] = ()
     usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallCost:
+    """What one call cost in nano-dollars, and what its tokens would have cost on the reference model."""
+
+    nano_usd: int = 0
+    reference_nano_usd: int = 0
+    local: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpendCall:
+    """The call that money is set aside for. `local`: it does not leave the building."""
+
+    tenant_id: str
+    turn_id: str
+    step: int
+    backend: str
+    model: str
+    local: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """Whether the money could be set aside, and all that is spent and set aside, as of just before.
+
+    `cap` names the span (turn, day, month) whose cap a refused call would break.
+    """
+
+    granted: bool
+    cap: str | None
+    spending: Spending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

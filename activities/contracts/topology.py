@@ -1,6 +1,6 @@
 """What may be asked: backends, the pools they form, and the ladders that turns climb."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
@@ -66,7 +66,8 @@ class Backend:
     """One model behind one URL. `slots` calls run at once; `window_tokens` holds prompt and answer.
 
     `model` is the name that the backend itself knows; `name` is ours and unique. The key, if any, is
-    read from the environment variable `api_key_env`, never stored here.
+    read from the environment variable `api_key_env`, never stored here. Backends of one `pool` stand in for
+    each other; without one a backend is alone in its own.
     """
 
     name: str
@@ -81,6 +82,12 @@ class Backend:
     capabilities: tuple[Capability, ...] = ()
     api_key_env: str | None = None
     price: Price | None = None
+    pool: str | None = None
+
+    @property
+    def queue(self) -> str:
+        """The pool that the backend serves: the one it shares, else its own."""
+        return self.pool or f"llm-{self.name}"
 
     def can(self, capability: Capability) -> bool:
         """Whether the backend is declared able."""
@@ -113,14 +120,46 @@ class Ladder:
     reason: tuple[Rung, ...] = ()
 
 
+class RouterKind(StrEnum):
+    """Who estimates the effort of a turn that names none: rules, or a small call to a model."""
+
+    RULES = "rules"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """The cloud model that spending is compared with: what the same tokens would have cost there."""
+
+    model: str
+    price: Price
+
+
+# Here, as a module, and named only in quotes and lambdas: policy's contracts are made of the ones above, and
+# whichever of the two is imported first finds the other half loaded.
+# ruff: noqa: PLW0108
+from activities.contracts import policy as rules  # noqa: E402
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
-    """Everything that is configured to be asked. Names are unique within each tuple."""
+    """Everything that is configured: what may be asked, and by which rules. Names are unique in each tuple.
+
+    `turn_policy` is what a turn goes by where its key, its tenant and its request say nothing, and
+    `default_effort` its effort where nobody gives or estimates one.
+    """
 
     backends: tuple[Backend, ...]
     ladders: tuple[Ladder, ...]
     default_ladder: str = "auto"
     embedding_model: str | None = None
+    router: RouterKind = RouterKind.RULES
+    default_effort: int | None = None
+    reference: Reference | None = None
+    bands: "rules.EffortBands" = field(default_factory=lambda: rules.EffortBands())
+    breaker: "rules.BreakerRules" = field(default_factory=lambda: rules.BreakerRules())
+    repeats: "rules.RepeatRules" = field(default_factory=lambda: rules.RepeatRules())
+    turn_policy: "rules.TurnPolicy" = field(default_factory=lambda: rules.TurnPolicy())
 
     def backend(self, name: str) -> Backend:
         """The backend of that name; KeyError when there is none."""
@@ -130,9 +169,16 @@ class Topology:
         raise KeyError(name)
 
     def pools(self) -> dict[str, tuple[Backend, ...]]:
-        """The backends that serve each pool, by pool name, as the ladders' rungs say."""
+        """The backends that serve each pool, by pool name: those that rungs name, and those that share it.
+
+        A backend that no rung names is there too: a turn may be pinned to its model.
+        """
         members: dict[str, dict[str, Backend]] = {}
         for ladder in self.ladders:
             for rung in (*ladder.answer, *ladder.reason):
                 members.setdefault(rung.pool, {})[rung.backend] = self.backend(rung.backend)
+        climbed = {name for found in members.values() for name in found}
+        for backend in self.backends:
+            if backend.name not in climbed:
+                members.setdefault(backend.queue, {})[backend.name] = backend
         return {pool: tuple(found.values()) for pool, found in members.items()}

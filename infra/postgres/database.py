@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import asyncpg
 
@@ -22,7 +22,7 @@ CONNECTION_LOST = (
     TimeoutError,
 )
 
-Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 
 class Database:
@@ -33,10 +33,20 @@ class Database:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, dsn: str, size: int) -> "AsyncGenerator[Database]":
-        """A pool of up to `size` connections, closed with the block. Raises `StoreUnavailable`."""
+    async def connect(cls, dsn: str, size: int, *, lazy: bool = False) -> "AsyncGenerator[Database]":
+        """A pool of up to `size` connections, closed with the block.
+
+        Raises `StoreUnavailable`; a `lazy` pool connects with its first query instead.
+        """
         try:
-            pool = await asyncpg.create_pool(dsn, min_size=1, max_size=size, command_timeout=30, timeout=5)
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=0 if lazy else 1,
+                max_size=size,
+                command_timeout=30,
+                timeout=5,
+                reset=_leave_as_is,
+            )
         except (*CONNECTION_LOST, asyncpg.PostgresError) as error:
             raise StoreUnavailable(f"PostgreSQL cannot be reached: {type(error).__name__}") from error
         try:
@@ -75,3 +85,7 @@ class Database:
                 return await query(connection)
 
         return await self.run(scoped, patience=patience)
+
+
+async def _leave_as_is(_: object) -> None:
+    """Stands for a second round trip that resets the session: settings here end with their transaction."""

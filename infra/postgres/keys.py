@@ -54,7 +54,7 @@ class PostgresKeys:
         self._known: dict[bytes, tuple[float, Caller]] = {}
 
     async def authenticate(self, secret: str) -> Caller | None:
-        """The caller that the key stands for, or None. A key has 256 random bits, so one SHA-256 is enough."""
+        """The caller that the key stands for, or None. 256 random bits need no more than one SHA-256."""
         digest = hashlib.sha256(secret.encode("utf-8", "replace")).digest()
         now = time.monotonic()
         known = self._known.get(digest)

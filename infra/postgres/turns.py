@@ -9,9 +9,10 @@ import msgspec
 import orjson
 
 from activities.contracts.chat import Message, Role, Sampling, ToolCall
-from activities.contracts.records import Answer, DueTurn, Recorded, TurnContext
+from activities.contracts.records import Answer, CallCost, DueTurn, Recorded, TurnContext
 from activities.contracts.turn import Hop, TurnEnding, TurnStatus
 from activities.errors import TurnNotFound
+from activities.ports import FREE
 from infra.postgres.database import Connection, Database
 
 PATIENCE_S = 5.0
@@ -121,12 +122,19 @@ class PostgresTurns:
         )
 
     async def record_answer(
-        self, tenant_id: str, turn_id: str, answer: Answer, route: Sequence[Hop], *, final: bool
+        self,
+        tenant_id: str,
+        turn_id: str,
+        answer: Answer,
+        route: Sequence[Hop],
+        *,
+        final: bool,
+        cost: CallCost = FREE,
     ) -> Recorded:
         """See `TurnStore`."""
         usage = answer.usage
         return await self._record(
-            "select aither.record_answer($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16)",
+            "select aither.record_answer($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19)",
             tenant_id,
             turn_id,
             answer.step,
@@ -141,6 +149,9 @@ class PostgresTurns:
             usage.completion_tokens,
             usage.cached_tokens,
             usage.reasoning_tokens,
+            cost.local,
+            cost.nano_usd,
+            cost.reference_nano_usd,
             _json(route),
             final,
         )

@@ -1,0 +1,331 @@
+-- The effort ladder: why a turn was given its effort, what it may do, what it cost, and who it speaks as.
+
+alter table aither.turns
+    add column intent text,
+    add column intent_why text,
+    add column policy json not null default '{}',
+    add column compose boolean not null default false,
+    add column agent_version integer;
+
+-- Defaults: a tenant's policy bounds its keys', a key's bounds its turns'.
+alter table aither.tenants add column policy json not null default '{}';
+alter table aither.api_keys
+    add column policy json not null default '{}',
+    add column ladder text;
+
+-- Each version is a row; the newest is in use from the next turn on, and going back makes a new one.
+create table aither.agents (
+    tenant_id text not null references aither.tenants (id),
+    name text not null check (name ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
+    version integer not null check (version > 0),
+    will text not null default '',
+    spirit text not null default '',
+    persona text not null default '',
+    effort smallint check (effort between 1 and 10),
+    tools json,
+    policy json not null default '{}',
+    restored_from integer,
+    created_at timestamptz not null default clock_timestamp(),
+    primary key (tenant_id, name, version)
+);
+alter table aither.turns
+    add foreign key (tenant_id, agent, agent_version) references aither.agents (tenant_id, name, version);
+
+-- Append-only. A call that can cost something is reserved before it and settled or released after it; a call
+-- that costs nothing is settled alone, so that the share of local work is known too. Money is in nano-dollars.
+create table aither.spend (
+    tenant_id text not null,
+    turn_id text not null,
+    step smallint not null,
+    kind text not null check (kind in ('reserved', 'settled', 'released')),
+    key_id text not null,
+    backend text not null,
+    model text not null,
+    local boolean not null,
+    nano_usd bigint not null check (nano_usd >= 0),
+    reference_nano_usd bigint not null default 0 check (reference_nano_usd >= 0),
+    prompt_tokens integer not null default 0,
+    completion_tokens integer not null default 0,
+    cached_tokens integer not null default 0,
+    reasoning_tokens integer not null default 0,
+    day date not null default (now() at time zone 'utc')::date,
+    at timestamptz not null default clock_timestamp(),
+    primary key (tenant_id, turn_id, step, kind),
+    foreign key (tenant_id, turn_id) references aither.turns (tenant_id, id)
+);
+create index spend_by_day on aither.spend (tenant_id, day);
+
+-- What a tenant has spent and set aside on a day (UTC): a sum kept beside the ledger, whose row is also the lock
+-- that makes admission exact. A reservation counts on the day it was made, its settlement on the same day.
+create table aither.spend_days (
+    tenant_id text not null references aither.tenants (id),
+    day date not null,
+    spent_nano bigint not null default 0 check (spent_nano >= 0),
+    reserved_nano bigint not null default 0 check (reserved_nano >= 0),
+    primary key (tenant_id, day)
+);
+
+do $$
+declare
+    t text;
+begin
+    foreach t in array array['agents', 'spend', 'spend_days'] loop
+        execute format('alter table aither.%I enable row level security', t);
+        execute format('alter table aither.%I force row level security', t);
+        execute format(
+            'create policy tenant on aither.%I to aither_app'
+            ' using (tenant_id = (select aither.current_tenant()))'
+            ' with check (tenant_id = (select aither.current_tenant()))', t);
+    end loop;
+end $$;
+
+-- Sets money aside for one call, within the caps (null: uncapped). Safe to run twice: a reservation stands.
+-- Returns {"granted", "cap", "day_spent", "day_reserved", "month_spent", "month_reserved", "turn_spent",
+-- "turn_reserved"}; `cap` names the one that a refused call would break.
+create function aither.reserve_spend(
+    p_tenant text, p_turn text, p_step smallint, p_backend text, p_model text, p_local boolean, p_nano bigint,
+    p_turn_cap bigint, p_day_cap bigint, p_month_cap bigint
+) returns json language plpgsql as $$
+declare
+    v_day date := (now() at time zone 'utc')::date;
+    v_key text;
+    v_days record;
+    v_month record;
+    v_turn record;
+    v_cap text;
+begin
+    perform set_config('aither.tenant', p_tenant, true);
+    insert into aither.spend_days (tenant_id, day) values (p_tenant, v_day) on conflict do nothing;
+    -- One admission of a tenant at a time, whatever the day: midnight must not let two through.
+    perform pg_advisory_xact_lock(hashtextextended('aither.spend/' || p_tenant, 0));
+    select spent_nano as spent, reserved_nano as reserved into v_days
+    from aither.spend_days d where d.tenant_id = p_tenant and d.day = v_day;
+    select coalesce(sum(spent_nano), 0)::bigint as spent, coalesce(sum(reserved_nano), 0)::bigint as reserved
+    into v_month
+    from aither.spend_days d
+    where d.tenant_id = p_tenant and d.day >= date_trunc('month', v_day)::date;
+    select coalesce(sum(s.nano_usd) filter (where s.kind = 'settled'), 0)::bigint as spent,
+           coalesce(sum(s.nano_usd) filter (where s.kind = 'reserved' and not exists (
+               select from aither.spend e where e.tenant_id = p_tenant and e.turn_id = p_turn and e.step = s.step
+                 and e.kind <> 'reserved')), 0)::bigint as reserved
+    into v_turn
+    from aither.spend s where s.tenant_id = p_tenant and s.turn_id = p_turn;
+    if not exists (
+        select from aither.spend s where s.tenant_id = p_tenant and s.turn_id = p_turn and s.step = p_step
+          and s.kind = 'reserved'
+    ) then
+        v_cap := case
+            when v_turn.spent + v_turn.reserved + p_nano > p_turn_cap then 'turn'
+            when v_days.spent + v_days.reserved + p_nano > p_day_cap then 'day'
+            when v_month.spent + v_month.reserved + p_nano > p_month_cap then 'month'
+        end;
+        if v_cap is null then
+            select t.key_id into v_key from aither.turns t where t.tenant_id = p_tenant and t.id = p_turn;
+            insert into aither.spend (tenant_id, turn_id, step, kind, key_id, backend, model, local, nano_usd, day)
+            values (p_tenant, p_turn, p_step, 'reserved', v_key, p_backend, p_model, p_local, p_nano, v_day);
+            update aither.spend_days d set reserved_nano = reserved_nano + p_nano
+            where d.tenant_id = p_tenant and d.day = v_day;
+        end if;
+    end if;
+    return json_build_object(
+        'granted', v_cap is null, 'cap', v_cap,
+        'day_spent', v_days.spent, 'day_reserved', v_days.reserved,
+        'month_spent', v_month.spent, 'month_reserved', v_month.reserved,
+        'turn_spent', v_turn.spent, 'turn_reserved', v_turn.reserved);
+end $$;
+
+-- Books what a call cost, and gives back what was set aside for it. The first booking of a step stands.
+create function aither.settle_spend(
+    p_tenant text, p_turn text, p_step smallint, p_kind text, p_backend text, p_model text, p_local boolean,
+    p_nano bigint, p_reference_nano bigint, p_prompt_tokens integer, p_completion_tokens integer,
+    p_cached_tokens integer, p_reasoning_tokens integer
+) returns void language plpgsql as $$
+declare
+    v_day date := (now() at time zone 'utc')::date;
+    v_reserved record;
+    v_key text;
+begin
+    perform set_config('aither.tenant', p_tenant, true);
+    select s.nano_usd, s.day into v_reserved from aither.spend s
+    where s.tenant_id = p_tenant and s.turn_id = p_turn and s.step = p_step and s.kind = 'reserved';
+    if not found and p_kind = 'released' then
+        return;
+    end if;
+    if exists (
+        select from aither.spend s where s.tenant_id = p_tenant and s.turn_id = p_turn and s.step = p_step
+          and s.kind <> 'reserved'
+    ) then
+        return;
+    end if;
+    select t.key_id into v_key from aither.turns t where t.tenant_id = p_tenant and t.id = p_turn;
+    insert into aither.spend (
+        tenant_id, turn_id, step, kind, key_id, backend, model, local, nano_usd, reference_nano_usd, prompt_tokens,
+        completion_tokens, cached_tokens, reasoning_tokens, day)
+    values (
+        p_tenant, p_turn, p_step, p_kind, v_key, p_backend, p_model, p_local, p_nano, p_reference_nano,
+        p_prompt_tokens, p_completion_tokens, p_cached_tokens, p_reasoning_tokens, coalesce(v_reserved.day, v_day))
+    on conflict do nothing;
+    if not found then
+        return;
+    end if;
+    if v_reserved.nano_usd is not null or p_nano > 0 then
+        insert into aither.spend_days as d (tenant_id, day, spent_nano)
+        values (p_tenant, coalesce(v_reserved.day, v_day), p_nano)
+        on conflict (tenant_id, day) do update
+        set spent_nano = d.spent_nano + p_nano,
+            reserved_nano = d.reserved_nano - coalesce(v_reserved.nano_usd, 0);
+    end if;
+end $$;
+
+-- What one turn has cost, in dollars.
+create function aither.turn_cost_usd(p_tenant text, p_turn text) returns numeric
+language sql stable
+return (
+    select coalesce(sum(s.nano_usd), 0) / 1000000000.0 from aither.spend s
+    where s.tenant_id = p_tenant and s.turn_id = p_turn and s.kind = 'settled'
+);
+
+create or replace function aither.turn_view(t aither.turns) returns json
+language sql stable
+return (
+    select json_build_object(
+        'id', t.id,
+        'status', t.status,
+        'conversation_id', t.conversation_id,
+        'model', t.model,
+        'effort', t.effort,
+        'effort_why', t.effort_why,
+        'intent', t.intent,
+        'intent_why', t.intent_why,
+        'priority', t.priority,
+        'agent', t.agent,
+        'agent_version', t.agent_version,
+        'policy', t.policy,
+        'metadata', t.metadata,
+        'answer', case when a.step is not null then json_build_object(
+            'text', a.text,
+            'finish_reason', a.finish_reason,
+            'tool_calls', coalesce(a.tool_calls, '[]'::json),
+            'reasoning', a.reasoning,
+            'logprobs', a.logprobs,
+            'backend', a.backend,
+            'model', a.model) end,
+        'usage', json_build_object(
+            'prompt_tokens', coalesce(a.prompt_tokens, 0),
+            'completion_tokens', coalesce(a.completion_tokens, 0),
+            'cached_tokens', coalesce(a.cached_tokens, 0),
+            'reasoning_tokens', coalesce(a.reasoning_tokens, 0)),
+        'cost_usd', aither.turn_cost_usd(t.tenant_id, t.id),
+        'route', t.route,
+        'error', t.error,
+        'accepted_at', t.accepted_at,
+        'ended_at', t.ended_at)
+    from (select 1) one
+    left join aither.answers a
+        on a.tenant_id = t.tenant_id and a.turn_id = t.id and a.step = t.answer_step
+);
+
+-- As before, and it gives back what calls of the turn had set aside and never booked.
+create or replace function aither.end_turn(
+    p_tenant text, p_turn text, p_status text, p_step smallint, p_route json, p_error json
+) returns json language plpgsql as $$
+declare
+    t aither.turns;
+    v_won boolean;
+    v_next text;
+    v_open record;
+begin
+    perform set_config('aither.tenant', p_tenant, true);
+    select * into t from aither.turns x where x.tenant_id = p_tenant and x.id = p_turn;
+    if not found then
+        return null;
+    end if;
+    if t.conversation_id is not null then
+        -- Accepting a turn takes the same lock first, so none can slip in behind a turn that is ending.
+        perform from aither.conversations c
+        where c.tenant_id = p_tenant and c.id = t.conversation_id for update;
+    end if;
+    update aither.turns x
+    set status = p_status, route = p_route, answer_step = p_step, error = p_error, ended_at = clock_timestamp()
+    where x.tenant_id = p_tenant and x.id = p_turn and x.status in ('queued', 'running')
+    returning * into t;
+    v_won := found;
+    if v_won then
+        for v_open in
+            select s.step, s.backend, s.model, s.local from aither.spend s
+            where s.tenant_id = p_tenant and s.turn_id = p_turn and s.kind = 'reserved' and not exists (
+                select from aither.spend e where e.tenant_id = p_tenant and e.turn_id = p_turn
+                  and e.step = s.step and e.kind <> 'reserved')
+        loop
+            perform aither.settle_spend(
+                p_tenant, p_turn, v_open.step, 'released', v_open.backend, v_open.model, v_open.local,
+                0, 0, 0, 0, 0, 0);
+        end loop;
+    end if;
+    if t.conversation_id is not null then
+        if v_won then
+            update aither.turns x set status = 'running'
+            where x.tenant_id = p_tenant and x.conversation_id = t.conversation_id and x.status = 'queued'
+              and not exists (
+                select from aither.turns r
+                where r.tenant_id = p_tenant and r.conversation_id = t.conversation_id
+                  and r.status in ('queued', 'running') and r.seq < x.seq);
+        end if;
+        -- Looked up rather than returned by the update, so that a repeated call names it too.
+        select x.id into v_next from aither.turns x
+        where x.tenant_id = p_tenant and x.conversation_id = t.conversation_id and x.seq > t.seq
+          and x.status = 'running'
+        order by x.seq limit 1;
+    end if;
+    if not v_won then
+        select * into t from aither.turns x where x.tenant_id = p_tenant and x.id = p_turn;
+    end if;
+    return json_build_object(
+        'won', v_won, 'status', t.status, 'next_turn_id', v_next, 'turn', aither.turn_view(t));
+end $$;
+
+drop function aither.record_answer;
+
+-- Records an answer unless the step has one, with what it cost; a final one completes the turn.
+-- Returns what end_turn returns.
+create function aither.record_answer(
+    p_tenant text, p_turn text, p_step smallint, p_text text, p_finish_reason text, p_tool_calls json,
+    p_reasoning text, p_logprobs json, p_backend text, p_model text, p_prompt_tokens integer,
+    p_completion_tokens integer, p_cached_tokens integer, p_reasoning_tokens integer, p_local boolean,
+    p_nano bigint, p_reference_nano bigint, p_route json, p_final boolean
+) returns json language plpgsql as $$
+declare
+    t aither.turns;
+    v_won boolean;
+    v_end json;
+begin
+    perform set_config('aither.tenant', p_tenant, true);
+    if not exists (select from aither.turns x where x.tenant_id = p_tenant and x.id = p_turn) then
+        return null;
+    end if;
+    insert into aither.answers (
+        tenant_id, turn_id, step, text, text_bytes, finish_reason, tool_calls, reasoning, logprobs, backend, model,
+        prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens)
+    values (
+        p_tenant, p_turn, p_step, p_text, octet_length(p_text), p_finish_reason, p_tool_calls, p_reasoning, p_logprobs,
+        p_backend, p_model, p_prompt_tokens, p_completion_tokens, p_cached_tokens, p_reasoning_tokens)
+    on conflict do nothing;
+    v_won := found;
+    if v_won then
+        perform aither.settle_spend(
+            p_tenant, p_turn, p_step, 'settled', p_backend, p_model, p_local, p_nano, p_reference_nano, p_prompt_tokens,
+            p_completion_tokens, p_cached_tokens, p_reasoning_tokens);
+    end if;
+    if p_final then
+        v_end := aither.end_turn(p_tenant, p_turn, 'completed', p_step, p_route, null);
+        return json_build_object(
+            'won', v_won, 'status', v_end -> 'status', 'next_turn_id', v_end -> 'next_turn_id', 'turn', v_end -> 'turn');
+    end if;
+    select * into t from aither.turns x where x.tenant_id = p_tenant and x.id = p_turn;
+    return json_build_object('won', v_won, 'status', t.status, 'next_turn_id', null, 'turn', aither.turn_view(t));
+end $$;
+
+revoke all on all functions in schema aither from public;
+grant select, insert on aither.agents, aither.spend to aither_app;
+grant select, insert, update on aither.spend_days to aither_app;
+grant execute on all functions in schema aither to aither_app;
