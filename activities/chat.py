@@ -5,45 +5,74 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
-import msgspec
 from temporalio import activity
 
-from activities.answering import Gathering
-from activities.contracts.chat import ChatCall
+from activities import hops, rulings
+from activities.answering import REASON, Gathering
+from activities.asking import call_for, failed_tools
+from activities.contracts.chat import ChatCall, FinishReason
 from activities.contracts.events import EventKind
-from activities.contracts.records import Answer, TurnContext
-from activities.contracts.topology import Backend, Topology
-from activities.contracts.turn import ChatResult, ChatStep, Hop, HopOutcome, TurnError, TurnStatus
+from activities.contracts.policy import Barred
+from activities.contracts.records import Answer, CallCost, TurnContext
+from activities.contracts.topology import Backend, Capability, Locality, Topology
+from activities.contracts.turn import ChatResult, ChatStep, Hop, HopOutcome, TurnError
 from activities.errors import AitherError, BackendError, BackendTimedOut, to_application_error
-from activities.ports import ChatBackend, EventChannel, EventWriter, TurnStore
+from activities.ports import (
+    Breakers,
+    ChatBackend,
+    EventChannel,
+    EventWriter,
+    Rules,
+    SpendLedger,
+    TurnStore,
+)
 from activities.running import RunningCalls
-from activities.window import answer_reserve, fit
+from activities.window import upper_bound
 
 HEARTBEAT = timedelta(seconds=2)
 BYTES_A_TOKEN = 8
 """More bytes than any tokenizer packs into a token on average: bounds what is read of a long conversation."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatPorts:
+    """What `chat` needs of the world."""
+
+    topology: Topology
+    backends: Mapping[str, ChatBackend]
+    store: TurnStore
+    ledger: SpendLedger
+    events: EventChannel
+    breakers: Breakers
+    rules: Rules
+    running: RunningCalls
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt at a step, as it goes."""
+
+    step: ChatStep
+    backend: Backend
+    context: TurnContext
+    hop: Hop
+    events: EventWriter
+    gathering: Gathering
+    began: float
+    first_token_ms: int | None = None
+
+    def timed(self) -> Hop:
+        return replace(self.hop, ran_ms=_ms_since(self.began), first_token_ms=self.first_token_ms)
+
+
 class ChatActivities:
     """`chat`, on the queue of the pool that it asks."""
 
-    def __init__(
-        self,
-        topology: Topology,
-        backends: Mapping[str, ChatBackend],
-        store: TurnStore,
-        events: EventChannel,
-        running: RunningCalls,
-    ) -> None:
-        self._topology = topology
-        self._backends = backends
-        self._store = store
-        self._events = events
-        self._running = running
+    def __init__(self, ports: ChatPorts) -> None:
+        self._ports = ports
 
     @activity.defn(name="chat")
     async def chat(self, step: ChatStep) -> ChatResult:
@@ -52,142 +81,190 @@ class ChatActivities:
         Safe to run twice: an answer that was recorded is found and told again, and no model is called.
         """
         try:
-            with self._running.track(step.turn_id):
-                return await self._chat(step)
+            with self._ports.running.track(step.turn_id):
+                result = await self._chat(step)
         except AitherError as error:
             raise to_application_error(error) from error
+        return replace(result, barred=self._ports.breakers.barred())
 
     async def _chat(self, step: ChatStep) -> ChatResult:
-        backend = self._topology.backend(step.rung.backend)
-        context = await self._store.context(
-            step.tenant_id, step.turn_id, step.step, backend.window_tokens * BYTES_A_TOKEN
+        ports = self._ports
+        backend = ports.topology.backend(step.rung.backend)
+        earlier = [s for s in (step.consult_step, step.compose_step, step.continue_step) if s is not None]
+        context = await ports.store.context(
+            step.tenant_id, step.turn_id, step.step, backend.window_tokens * BYTES_A_TOKEN, earlier
         )
-        hop = _hop(step)
-        if context.status.ended and context.answer is None:
-            return ChatResult(hop=replace(hop, why=f"the turn had been {context.status} already"), ended=True)
-        async with self._events.writer(step.turn_id) as events:
-            if context.answer is not None:
-                hop = _answered(hop, context.answer, "its answer was recorded by an earlier attempt")
-                return await self._finish(step, hop, context.answer, events)
-            _announce(step, events)
-            began = time.monotonic()
-            try:
-                answer, first_token_ms = await self._ask(step, backend, context, events)
-            except BackendError as error:
-                return _failed(replace(hop, ran_ms=_ms_since(began)), error, events)
-            except asyncio.CancelledError:
-                if not self._running.was_cancelled(step.turn_id):
-                    raise
-                task = asyncio.current_task()
-                assert task is not None
-                task.uncancel()
-                return ChatResult(hop=replace(hop, ran_ms=_ms_since(began), why="cancelled"), ended=False)
-            hop = replace(
-                _answered(hop, answer, "it answered"), ran_ms=_ms_since(began), first_token_ms=first_token_ms
+        info = activity.info()
+        hop = hops.blank(step, info.current_attempt_scheduled_time, info.started_time)
+        if context.answer is not None:
+            async with ports.events.writer(step.turn_id) as events:
+                return await self._take_up(step, backend, context, hop, events)
+        if context.status.ended:
+            return ChatResult(hop=replace(hop, why=f"the turn was {context.status} already"), ended=True)
+        if step.local_only and backend.locality is not Locality.LOCAL:
+            # The ladder never asks this; should it ever, nothing leaves the building all the same.
+            return rulings.refused(
+                hop, "local_only", f"{backend.name} is outside, and the turn may not leave"
             )
-            return await self._finish(step, hop, answer, events)
+        ticket = ports.breakers.admit(backend.name)
+        if isinstance(ticket, Barred):
+            wait = timedelta(seconds=ticket.retry_in_s)
+            return rulings.refused(hop, "breaker_open", ticket.why, retry_after=wait)
+        prefix = await self._prefix(step, backend, context)
+        async with ports.events.writer(step.turn_id) as events:
+            rulings.announce(step, context, events, attempt=info.attempt, offset=len(prefix))
+            attempt = _Attempt(
+                step=step,
+                backend=backend,
+                context=context,
+                hop=hop,
+                events=events,
+                gathering=Gathering(prefix),
+                began=time.monotonic(),
+            )
+            return await self._admitted(attempt, ticket, prefix)
 
-    async def _ask(
-        self, step: ChatStep, backend: Backend, context: TurnContext, events: EventWriter
-    ) -> tuple[Answer, int | None]:
-        """The answer and the milliseconds to its first token. Raises `BackendError`s."""
-        client = self._backends[backend.name]
-        gathering = Gathering()
-        began = time.monotonic()
-        first_token_ms: int | None = None
-        limit = step.rung.call_timeout
+    async def _admitted(self, attempt: _Attempt, ticket: int, prefix: str) -> ChatResult:
+        """Makes the call that the breaker let through, and reports to it whatever comes of it."""
+        breakers, name = self._ports.breakers, attempt.backend.name
         try:
-            async with _heartbeats(), asyncio.timeout(limit.total_seconds()):
-                reserve = answer_reserve(backend.window_tokens, context.sampling.max_tokens)
-                messages = await fit(
-                    (*context.history, *context.input), backend.window_tokens - reserve, client.count_tokens
-                )
-                call = ChatCall(model=backend.model, messages=messages, sampling=context.sampling)
+            result = await self._ask(attempt, prefix)
+        except BackendError as error:
+            breakers.report(name, ticket, error.code, error.retry_after)
+            return await self._failed(attempt, error)
+        except asyncio.CancelledError:
+            breakers.abandon(name, ticket)
+            if not self._ports.running.was_cancelled(attempt.step.turn_id):
+                raise
+            task = asyncio.current_task()
+            assert task is not None
+            task.uncancel()
+            return ChatResult(hop=attempt.timed(), ended=False)
+        except BaseException:
+            breakers.abandon(name, ticket)
+            raise
+        breakers.report(name, ticket, None)
+        return result
+
+    async def _ask(self, attempt: _Attempt, prefix: str) -> ChatResult:
+        """Asks, within the rung's time; sets the money aside first. Raises `BackendError`s."""
+        step, backend = attempt.step, attempt.backend
+        limit = step.rung.call_timeout.total_seconds()
+        client = self._ports.backends[backend.name]
+        try:
+            async with _heartbeats(), asyncio.timeout(limit):
+                call = await call_for(step, backend, client, attempt.context, prefix.rstrip())
+                if (refusal := await self._reserve(attempt, call)) is not None:
+                    return refusal
                 async with contextlib.aclosing(client.stream(call)) as chunks:
                     async for chunk in chunks:
-                        if (token := gathering.take(chunk)) is not None:
-                            if first_token_ms is None:
-                                first_token_ms = _ms_since(began)
-                            events.emit(EventKind.TOKEN, token)
+                        if chunk.model:
+                            rulings.check_served(backend, chunk.model)
+                        if (token := attempt.gathering.take(chunk)) is None:
+                            continue
+                        if attempt.first_token_ms is None:
+                            attempt.first_token_ms = _ms_since(attempt.began)
+                        attempt.events.emit(EventKind.TOKEN, token)
         except TimeoutError as error:
-            raise BackendTimedOut(
-                f"{backend.name} did not finish within {limit.total_seconds():.0f} s"
-            ) from error
-        return gathering.answer(step.step, backend.name, backend.model), first_token_ms
+            raise BackendTimedOut(f"{backend.name} did not finish within {limit:.0f} s") from error
+        answer = attempt.gathering.answer(step.step, backend.name, backend.model)
+        return await self._judge(attempt, answer)
 
-    async def _finish(self, step: ChatStep, hop: Hop, answer: Answer, events: EventWriter) -> ChatResult:
-        """Records the answer, and only then tells the client that it stands."""
-        recorded = await self._store.record_answer(
-            step.tenant_id, step.turn_id, answer, (*step.route, hop), final=True
+    async def _reserve(self, attempt: _Attempt, call: ChatCall) -> ChatResult | None:
+        """Sets aside what the call can cost at most; a result where a cap forbids it."""
+        backend, step = attempt.backend, attempt.step
+        answer_tokens = call.sampling.max_tokens or step.max_tokens
+        nano = self._ports.rules.most(upper_bound(call.messages), answer_tokens, backend.price)
+        if nano == 0:
+            return None
+        reservation = await self._ports.ledger.reserve(rulings.spend_call(step, backend), nano, step.caps)
+        if reservation.granted:
+            return None
+        why = f"up to ${nano / hops.NANO:.6f} would break the {reservation.cap}'s cap"
+        return rulings.refused(attempt.timed(), "over_budget", why)
+
+    async def _judge(self, attempt: _Attempt, answer: Answer) -> ChatResult:
+        """Lets a good answer stand, and leaves a flawed or handed-on one to the ladder."""
+        step, context = attempt.step, attempt.context
+        pulled = step.offer_reason and any(call.name == REASON for call in answer.tool_calls)
+        failed = failed_tools(context.input)
+        verdict = None if pulled else self._ports.rules.judge(answer, context.sampling, failed)
+        ends, outcome, why = rulings.ruling(step, answer, verdict, pulled=pulled)
+        cost = self._cost(attempt.backend, answer)
+        hop = hops.answered(attempt.timed(), answer, outcome, why, nano_usd=cost.nano_usd)
+        recorded = await self._ports.store.record_answer(
+            step.tenant_id, step.turn_id, answer, (*step.route, hop), final=ends, cost=cost
         )
-        events.emit(EventKind.HOP_ENDED, _view(hop))
-        if recorded.status.ended:
-            events.emit(END_EVENTS[recorded.status], recorded.turn)
-        return ChatResult(hop=hop, ended=recorded.status.ended, next_turn_id=recorded.next_turn_id)
+        attempt.events.emit(EventKind.HOP_ENDED, hops.view(hop))
+        ended = recorded.status.ended
+        if ended:
+            attempt.events.emit(hops.END_EVENTS[recorded.status], recorded.turn)
+        return ChatResult(
+            hop=hop,
+            ended=ended,
+            pulled=pulled,
+            flaw=verdict.flaw.value if verdict and verdict.flaw else None,
+            usable=verdict.usable if verdict else True,
+            next_turn_id=recorded.next_turn_id,
+        )
 
+    async def _take_up(
+        self, step: ChatStep, backend: Backend, context: TurnContext, hop: Hop, events: EventWriter
+    ) -> ChatResult:
+        """Goes on from an answer that an earlier attempt recorded before it was lost."""
+        assert context.answer is not None
+        attempt = _Attempt(
+            step=step,
+            backend=backend,
+            context=context,
+            hop=hop,
+            events=events,
+            gathering=Gathering(),
+            began=time.monotonic(),
+        )
+        return await self._judge(attempt, context.answer)
 
-END_EVENTS = {
-    TurnStatus.COMPLETED: EventKind.TURN_COMPLETED,
-    TurnStatus.FAILED: EventKind.TURN_FAILED,
-    TurnStatus.CANCELLED: EventKind.TURN_CANCELLED,
-}
+    async def _failed(self, attempt: _Attempt, error: BackendError) -> ChatResult:
+        """Nothing is billed; the text so far is kept, for the next rung to go on from."""
+        step, backend = attempt.step, attempt.backend
+        if backend.price is not None:
+            await self._ports.ledger.release(rulings.spend_call(step, backend))
+        hop = replace(attempt.timed(), outcome=HopOutcome.FAILED, why=f"{error.code}: {error.message}")
+        text = attempt.gathering.text
+        if text.strip():
+            partial = Answer(
+                step=step.step,
+                text=text,
+                finish_reason=FinishReason.LENGTH,
+                backend=backend.name,
+                model=attempt.gathering.model or backend.model,
+            )
+            await self._ports.store.record_partial(step.tenant_id, step.turn_id, partial)
+        attempt.events.emit(EventKind.HOP_ENDED, hops.view(hop))
+        return ChatResult(
+            hop=hop,
+            ended=False,
+            error=TurnError(code=error.code, message=error.message),
+            retry_after=error.retry_after,
+            broke_off=bool(text.strip()),
+        )
 
+    async def _prefix(self, step: ChatStep, backend: Backend, context: TurnContext) -> str:
+        """The text that the client has already and this backend can go on from; empty to start over."""
+        if not backend.can(Capability.PREFILL) or context.sampling.response_format or context.sampling.tools:
+            return ""
+        if activity.info().attempt > 1:
+            return await self._ports.events.text_so_far(step.turn_id, step.step)
+        kept = context.earlier.get(step.continue_step) if step.continue_step is not None else None
+        return kept.text if kept else ""
 
-def _hop(step: ChatStep) -> Hop:
-    info = activity.info()
-    waited = info.started_time - info.current_attempt_scheduled_time
-    return Hop(
-        step=step.step,
-        rung=step.rung.name,
-        pool=step.rung.pool,
-        backend=step.rung.backend,
-        model=step.rung.model,
-        locality=step.rung.locality,
-        outcome=HopOutcome.CANCELLED,
-        why="",
-        waited_ms=max(0, round(waited.total_seconds() * 1000)),
-    )
-
-
-def _announce(step: ChatStep, events: EventWriter) -> None:
-    attempt = activity.info().attempt
-    data = {
-        "step": step.step,
-        "rung": step.rung.name,
-        "pool": step.rung.pool,
-        "backend": step.rung.backend,
-        "model": step.rung.model,
-        "attempt": attempt,
-    }
-    if attempt > 1:
-        events.emit(EventKind.HOP_RESTARTED, data | {"why": "the attempt before this one was lost"})
-    else:
-        events.emit(EventKind.HOP_STARTED, data)
-
-
-def _answered(hop: Hop, answer: Answer, why: str) -> Hop:
-    usage = answer.usage
-    return replace(
-        hop,
-        outcome=HopOutcome.ANSWERED,
-        why=why,
-        model_served=answer.model,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        cached_tokens=usage.cached_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-    )
-
-
-def _failed(hop: Hop, error: BackendError, events: EventWriter) -> ChatResult:
-    hop = replace(hop, outcome=HopOutcome.FAILED, why=f"{error.code}: {error.message}")
-    events.emit(EventKind.HOP_ENDED, _view(hop))
-    return ChatResult(
-        hop=hop,
-        ended=False,
-        error=TurnError(code=error.code, message=error.message),
-        retry_after=error.retry_after,
-    )
+    def _cost(self, backend: Backend, answer: Answer) -> CallCost:
+        rules, reference = self._ports.rules, self._ports.topology.reference
+        return CallCost(
+            nano_usd=rules.cost(answer.usage, backend.price),
+            reference_nano_usd=rules.cost_elsewhere(answer.usage, reference.price) if reference else 0,
+            local=backend.locality is Locality.LOCAL,
+        )
 
 
 @asynccontextmanager
@@ -204,10 +281,6 @@ async def _heartbeats() -> AsyncGenerator[None]:
         yield
     finally:
         task.cancel()
-
-
-def _view(hop: Hop) -> dict[str, Any]:
-    return msgspec.to_builtins(hop)
 
 
 def _ms_since(began: float) -> int:

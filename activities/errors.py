@@ -78,6 +78,12 @@ class ModelMissing(BackendError):
     code = "model_missing"
 
 
+class ModelReplaced(BackendError):
+    """The backend answered with another model than the one it was asked for."""
+
+    code = "model_replaced"
+
+
 class ContextTooLong(BackendError):
     """The newest message alone does not fit into the model's window."""
 

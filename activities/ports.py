@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-from activities.contracts.chat import ChatCall, ChatChunk, Message
+from activities.contracts.chat import ChatCall, ChatChunk, Message, Sampling, Usage
 from activities.contracts.events import EventKind
-from activities.contracts.policy import Caps
+from activities.contracts.policy import Barred, Caps
 from activities.contracts.records import (
     Answer,
     CallCost,
@@ -17,6 +18,7 @@ from activities.contracts.records import (
     SpendCall,
     TurnContext,
 )
+from activities.contracts.topology import Price
 from activities.contracts.turn import Hop, TurnEnding
 
 FREE = CallCost()
@@ -37,8 +39,10 @@ class ChatBackend(Protocol):
 class TurnStore(Protocol):
     """Turns and answers in PostgreSQL. Raises `StoreUnavailable` and `TurnNotFound`."""
 
-    async def context(self, tenant_id: str, turn_id: str, step: int, history_bytes: int) -> TurnContext:
-        """The step's context, with at most `history_bytes` bytes of earlier messages."""
+    async def context(
+        self, tenant_id: str, turn_id: str, step: int, history_bytes: int, earlier: Sequence[int] = ()
+    ) -> TurnContext:
+        """The step's context: at most `history_bytes` bytes of earlier messages, and these steps' answers."""
         ...
 
     async def record_answer(
@@ -52,6 +56,10 @@ class TurnStore(Protocol):
         cost: CallCost = FREE,
     ) -> Recorded:
         """Records the answer and its cost unless the step has one; `final` also completes the turn."""
+        ...
+
+    async def record_partial(self, tenant_id: str, turn_id: str, partial: Answer) -> None:
+        """Keeps the text of a call that broke off, for the next rung to go on from."""
         ...
 
     async def end_turn(self, ending: TurnEnding) -> Recorded:
@@ -74,6 +82,10 @@ class EventWriter(Protocol):
 class EventChannel(Protocol):
     """The side channel that carries a turn's events to whoever listens."""
 
+    async def text_so_far(self, turn_id: str, step: int) -> str:
+        """What a lost attempt at the step has told the client of its answer; empty where that is unknown."""
+        ...
+
     def writer(self, turn_id: str) -> AbstractAsyncContextManager[EventWriter]:
         """A writer for a new attempt; leaving the block flushes it."""
         ...
@@ -88,6 +100,67 @@ class SpendLedger(Protocol):
 
     async def release(self, call: SpendCall) -> None:
         """Gives back what was set aside for a call that is not billed. Safe to run twice."""
+        ...
+
+
+class Breakers(Protocol):
+    """One circuit breaker a backend, as this process has seen them."""
+
+    def admit(self, backend: str) -> int | Barred:
+        """A ticket for one call, to be reported or abandoned, or why the backend may not be called now."""
+        ...
+
+    def report(
+        self, backend: str, ticket: int, code: str | None, retry_after: timedelta | None = None
+    ) -> None:
+        """How the call ended: None for success, else a code of `activities.errors`."""
+        ...
+
+    def abandon(self, backend: str, ticket: int) -> None:
+        """We gave the call up ourselves: it says nothing about the backend."""
+        ...
+
+    def barred(self) -> tuple[Barred, ...]:
+        """The backends that may not be called now."""
+        ...
+
+
+class Verdict(Protocol):
+    """What a supervisor says of an answer: see `workflows.policy.supervisor.Verdict`."""
+
+    @property
+    def flaw(self) -> StrEnum | None:
+        """What is wrong, if anything."""
+        ...
+
+    @property
+    def usable(self) -> bool:
+        """Whether the answer may go out all the same."""
+        ...
+
+    @property
+    def why(self) -> str:
+        """In a few words, of form only."""
+        ...
+
+
+class Rules(Protocol):
+    """The pure rules that a call is made and judged by; `workflows.policy` holds them."""
+
+    def judge(self, answer: Answer, asked: Sampling, failed_tools: int) -> Verdict:
+        """Whether an answer may stand."""
+        ...
+
+    def most(self, prompt_tokens: int, max_tokens: int, price: Price | None) -> int:
+        """What a call can cost at most, in nano-dollars."""
+        ...
+
+    def cost(self, usage: Usage, price: Price | None) -> int:
+        """What a call has cost, in nano-dollars."""
+        ...
+
+    def cost_elsewhere(self, usage: Usage, reference: Price) -> int:
+        """What its tokens would have cost on the reference model, in nano-dollars."""
         ...
 
 

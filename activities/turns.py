@@ -2,9 +2,9 @@
 
 from temporalio import activity
 
-from activities.chat import END_EVENTS
 from activities.contracts.turn import NextTurn, TurnEnded, TurnEnding, TurnError, TurnStatus
 from activities.errors import AitherError, to_application_error
+from activities.hops import END_EVENTS
 from activities.ports import EventChannel, StartOutcome, TurnStarter, TurnStore
 
 SWEEP_LIMIT = 200

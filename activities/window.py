@@ -8,6 +8,9 @@ from activities.errors import ContextTooLong
 BYTES_A_MESSAGE = 32
 """Upper bound of what a chat template adds to a message, in tokens (hence in bytes, at a token a byte)."""
 
+BYTES_A_CONVERSATION = 128
+"""Upper bound of what a template says of its own at the start."""
+
 CountTokens = Callable[[Sequence[Message]], Awaitable[int]]
 
 
@@ -46,7 +49,7 @@ async def fit(messages: tuple[Message, ...], budget_tokens: int, count: CountTok
 
 def upper_bound(messages: Sequence[Message]) -> int:
     """Tokens that these messages cannot exceed: their bytes, and what a template adds."""
-    return sum(
+    return BYTES_A_CONVERSATION + sum(
         len(m.content.encode("utf-8", "replace"))
         + sum(len(c.arguments) + len(c.name) + BYTES_A_MESSAGE for c in m.tool_calls)
         + BYTES_A_MESSAGE

@@ -131,6 +131,20 @@ class RedisEvents:
         finally:
             await writer.drain()
 
+    async def text_so_far(self, turn_id: str, step: int) -> str:
+        """See `EventChannel`."""
+        try:
+            entries: Any = await self._redis.xrange(stream_key(turn_id))
+        except (RedisError, OSError):
+            return ""
+        text, at = "", None
+        for event in (_event(raw_id, fields) for raw_id, fields in entries):
+            if event.kind in {EventKind.HOP_STARTED, EventKind.HOP_RESTARTED}:
+                at, text = event.data["step"], text[: event.data["offset"]]
+            elif event.kind is EventKind.TOKEN:
+                text = text[: event.data["offset"]] + event.data["text"]
+        return text if at == step else ""
+
     async def read(self, turn_id: str, after: str, *, block_ms: int) -> list[TurnEvent]:
         """Events with ids above `after` ("0" reads from the start), or none after `block_ms` milliseconds.
 

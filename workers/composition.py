@@ -5,20 +5,23 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from infra.llm.backends import open_backends
 from temporalio.client import Client
 
-from activities.chat import ChatActivities
+from activities.chat import ChatActivities, ChatPorts
 from activities.contracts.topology import Topology
 from activities.running import RunningCalls
 from activities.turns import TurnActivities
+from infra.llm.backends import open_backends
 from infra.postgres.database import Database
+from infra.postgres.ledger import PostgresLedger
 from infra.postgres.turns import PostgresTurns
 from infra.redis_events import RedisEvents
 from infra.settings import Settings
 from infra.temporal import connect
-from infra.topology import embedded_topology
+from infra.topology import load_topology
+from workers.breakers import BreakerBoard
 from workers.starter import RowTurnStarter
+from workflows.policy import budget, supervisor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +36,19 @@ class Composition:
     turns: TurnActivities
 
 
+class PolicyRules:
+    """Implements `activities.ports.Rules` with the pure policies."""
+
+    judge = staticmethod(supervisor.judge)
+    most = staticmethod(budget.most)
+    cost = staticmethod(budget.cost)
+    cost_elsewhere = staticmethod(budget.cost_elsewhere)
+
+
 @asynccontextmanager
 async def compose(settings: Settings) -> AsyncGenerator[Composition]:
     """Connects and wires; closes everything with the block."""
-    topology = embedded_topology(settings)
+    topology = load_topology(settings)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             Database.connect(settings.database_dsn, settings.database_pool_size)
@@ -53,6 +65,17 @@ async def compose(settings: Settings) -> AsyncGenerator[Composition]:
             topology=topology,
             events=events,
             running=running,
-            chat=ChatActivities(topology, backends, store, events, running),
+            chat=ChatActivities(
+                ChatPorts(
+                    topology=topology,
+                    backends=backends,
+                    store=store,
+                    ledger=PostgresLedger(database),
+                    events=events,
+                    breakers=BreakerBoard(topology.breaker),
+                    rules=PolicyRules(),
+                    running=running,
+                )
+            ),
             turns=TurnActivities(store, events, RowTurnStarter(client, store, topology, settings)),
         )

@@ -12,6 +12,7 @@ from infra.postgres.turns import PostgresTurns
 from infra.settings import Settings
 from workflows.names import turn_workflow_id
 from workflows.policy.models import ladder_for
+from workflows.policy.plans import plan_for
 from workflows.starts import start_turn
 
 
@@ -36,8 +37,7 @@ class RowTurnStarter:
         turn = TurnInput(
             turn_id=turn_id,
             tenant_id=tenant_id,
-            ladder=ladder,
-            effort=row.effort,
+            plan=plan_for(self._topology, ladder, row.effort),
             effort_why=row.effort_why,
             priority=row.priority,
             preview=row.preview,

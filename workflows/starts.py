@@ -33,7 +33,7 @@ async def start_turn(client: Client, turn: TurnInput, *, lifetime: timedelta) ->
                 [
                     SearchAttributePair(TENANT, turn.tenant_id),
                     SearchAttributePair(STATUS, TurnStatus.RUNNING.value),
-                    SearchAttributePair(EFFORT, turn.effort),
+                    SearchAttributePair(EFFORT, turn.plan.effort),
                 ]
             ),
             static_summary=turn.preview or None,

@@ -1,4 +1,4 @@
-"""One turn: ask the ladder's rungs until one has answered."""
+"""One turn: climb the ladder until an answer stands."""
 
 import asyncio
 from datetime import timedelta
@@ -7,7 +7,6 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
-from activities.contracts.topology import Rung
 from activities.contracts.turn import (
     ChatResult,
     ChatStep,
@@ -24,7 +23,18 @@ from activities.contracts.turn import (
 from workflows.attributes import MODEL, RUNG, STATUS
 from workflows.names import CHAT, END_TURN, START_TURN, USER_TURN
 from workflows.options import chat_options, store_options
-from workflows.policy.fallback import Failure, GiveUp, next_ask
+from workflows.policy.climb import Agreed, Ask, Compose, Fail, Finish, Pause, SeekAgreement, Seen, Skip
+from workflows.policy.ladder import begin, decide
+from workflows.policy.seen import NO_ROOM, observe
+from workflows.policy.steps import (
+    first_sight,
+    later_sight,
+    left_waiting,
+    seen_of,
+    sight_after_waiting,
+    skipped_hop,
+    step_for,
+)
 
 
 @workflow.defn(name=USER_TURN)
@@ -37,74 +47,97 @@ class UserTurnWorkflow:
 
     def __init__(self) -> None:
         self._route: list[Hop] = []
+        self._results: list[ChatResult] = []
 
     @workflow.run
     async def run(self, turn: TurnInput) -> TurnOutcome:
         """Climbs, and closes the turn in whichever way it ended."""
         error: TurnError | None = None
         try:
-            result = await self._climb(turn)
+            climbed = await self._climb(turn)
         except (asyncio.CancelledError, ActivityError) as cancelled:
             if not is_cancelled_exception(cancelled):
                 raise
             ended = await self._end(turn, TurnStatus.CANCELLED)
         else:
-            if isinstance(result, TurnError):
-                error = result
-                ended = await self._end(turn, TurnStatus.FAILED, error)
+            if isinstance(climbed, TurnError):
+                error = climbed
+                ended = await self._end(turn, TurnStatus.FAILED, error=error)
             else:
-                ended = TurnEnded(status=TurnStatus.COMPLETED, next_turn_id=result.next_turn_id)
+                ended = climbed
         if ended.next_turn_id:
             next_turn = NextTurn(turn_id=ended.next_turn_id, tenant_id=turn.tenant_id)
             await workflow.execute_activity(START_TURN, next_turn, **store_options())
         return self._close(ended.status, error)
 
-    async def _climb(self, turn: TurnInput) -> ChatResult | TurnError:
-        failures: list[Failure] = []
+    async def _climb(self, turn: TurnInput) -> TurnEnded | TurnError:
+        """Does what the ladder decides, and tells it what came of it, until it has decided the end."""
+        plan, climb, sight = turn.plan, begin(turn.plan), first_sight(turn)
         while True:
-            ask = next_ask(turn.ladder.answer, failures, self._route)
-            if isinstance(ask, GiveUp):
-                return ask.error
-            if ask.pause:
-                await workflow.sleep(ask.pause)
-            result = await self._ask(turn, ask.rung)
-            self._route.append(result.hop)
-            if result.ended:
-                return result
-            if result.hop.outcome is HopOutcome.CANCELLED:
-                raise asyncio.CancelledError
-            code = result.error.code if result.error else "backend_error"
-            failures.append(Failure(rung=ask.rung.name, code=code, retry_after=result.retry_after))
+            decision = decide(plan, climb, sight)
+            seen: Seen | None = None
+            match decision:
+                case Ask() | Compose():
+                    result = await self._ask(turn, decision)
+                    if result.ended:
+                        return TurnEnded(status=TurnStatus.COMPLETED, next_turn_id=result.next_turn_id)
+                    sight, seen = later_sight(sight, result.barred), seen_of(result)
+                case Skip():
+                    self._route.append(skipped_hop(decision))
+                case Pause(seconds=seconds):
+                    await workflow.sleep(timedelta(seconds=seconds))
+                    sight = sight_after_waiting(sight, decision.rung.backend)
+                case SeekAgreement():
+                    seen = Agreed(yes=False)
+                case Finish(answer_step=step):
+                    return await self._end(turn, TurnStatus.COMPLETED, answer_step=step)
+                case Fail(code=code, why=why):
+                    return TurnError(code=code, message=why)
+            climb = observe(plan, climb, decision, seen)
 
-    async def _ask(self, turn: TurnInput, rung: Rung) -> ChatResult:
-        step = ChatStep(
-            turn_id=turn.turn_id,
-            tenant_id=turn.tenant_id,
-            step=len(self._route),
-            rung=rung,
-            route=tuple(self._route),
-        )
+    async def _ask(self, turn: TurnInput, decision: Ask | Compose) -> ChatResult:
+        step = step_for(turn, decision, self._results, self._route)
+        result = await self._chat(step)
+        self._route.append(result.hop)
+        self._results.append(result)
+        if result.hop.outcome is HopOutcome.CANCELLED and not result.ended:
+            raise asyncio.CancelledError
+        return result
+
+    async def _chat(self, step: ChatStep) -> ChatResult:
         asked_at = workflow.time()
         try:
-            return await workflow.execute_activity(CHAT, step, result_type=ChatResult, **chat_options(rung))
+            return await workflow.execute_activity(
+                CHAT, step, result_type=ChatResult, **chat_options(step.rung)
+            )
         except ActivityError as error:
             if not isinstance(error.cause, TimeoutError):
                 raise
-            return _out_of_patience(step, timedelta(seconds=workflow.time() - asked_at))
+            hop = left_waiting(step, workflow.time() - asked_at)
+            return ChatResult(hop=hop, ended=False, error=TurnError(code=NO_ROOM, message=hop.why))
 
-    async def _end(self, turn: TurnInput, status: TurnStatus, error: TurnError | None = None) -> TurnEnded:
+    async def _end(
+        self,
+        turn: TurnInput,
+        status: TurnStatus,
+        *,
+        error: TurnError | None = None,
+        answer_step: int | None = None,
+    ) -> TurnEnded:
         ending = TurnEnding(
             turn_id=turn.turn_id,
             tenant_id=turn.tenant_id,
             status=status,
             route=tuple(self._route),
             error=error,
+            answer_step=answer_step,
         )
         return await workflow.execute_activity(END_TURN, ending, result_type=TurnEnded, **store_options())
 
     def _close(self, status: TurnStatus, error: TurnError | None) -> TurnOutcome:
         """Labels the trace, and closes the workflow the way that the turn ended."""
-        served = self._route[-1] if self._route and status is TurnStatus.COMPLETED else None
+        answered = [hop for hop in self._route if hop.outcome is HopOutcome.ANSWERED]
+        served = answered[-1] if answered and status is TurnStatus.COMPLETED else None
         updates: list[SearchAttributeUpdate[str]] = [STATUS.value_set(status.value)]
         if served:
             updates += [RUNG.value_set(served.rung), MODEL.value_set(served.model_served or served.model)]
@@ -119,24 +152,3 @@ class UserTurnWorkflow:
             model=served.model_served if served else None,
             hops=len(self._route),
         )
-
-
-def _out_of_patience(step: ChatStep, waited: timedelta) -> ChatResult:
-    why = (
-        f"pool_full: no slot of {step.rung.pool} came free within {step.rung.patience.total_seconds():.0f} s"
-    )
-    return ChatResult(
-        hop=Hop(
-            step=step.step,
-            rung=step.rung.name,
-            pool=step.rung.pool,
-            backend=step.rung.backend,
-            model=step.rung.model,
-            locality=step.rung.locality,
-            outcome=HopOutcome.SKIPPED,
-            why=why,
-            waited_ms=round(waited.total_seconds() * 1000),
-        ),
-        ended=False,
-        error=TurnError(code="pool_full", message=why),
-    )

@@ -167,6 +167,15 @@ class BreakerRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Barred:
+    """A backend that its breaker keeps closed off. `retry_in_s` may be 0 while a probe is under way."""
+
+    backend: str
+    why: str
+    retry_in_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClimbPlan:
     """All that one turn's climb goes by, fixed when the turn starts.
 

@@ -1,8 +1,10 @@
 """Rows as the activities see them: a turn's context, its answer, what recording one came to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from activities.contracts.agents import AgentTexts
 from activities.contracts.chat import FinishReason, JsonObject, Message, Sampling, ToolCall, Usage
 from activities.contracts.policy import Spending
 from activities.contracts.turn import TurnStatus
@@ -63,6 +65,7 @@ class Reservation:
 class TurnContext:
     """What a step needs to know: the messages, oldest first, how to sample, and an answer already there.
 
+    `agent` is whom the turn speaks as, `earlier` the answers of the turn's earlier steps that were asked for.
     `history` are the messages of earlier turns of the conversation (already bounded in bytes, newest
     kept), `input` the turn's own. `status` may be an end: then there is nothing to ask.
     """
@@ -71,7 +74,9 @@ class TurnContext:
     input: tuple[Message, ...]
     history: tuple[Message, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
+    agent: AgentTexts | None = None
     answer: Answer | None = None
+    earlier: Mapping[int, Answer] = field(default_factory=dict[int, Answer])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

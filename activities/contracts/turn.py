@@ -4,11 +4,12 @@ Everything here may stand in a workflow history, so it carries ids, numbers and 
 of the conversation.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from activities.contracts.topology import Ladder, Locality, Rung
+from activities.contracts.policy import Barred, Caps, ClimbPlan
+from activities.contracts.topology import Locality, Rung
 
 
 class TurnStatus(StrEnum):
@@ -64,15 +65,19 @@ class TurnInput:
     """Starts a turn's workflow. The text is in PostgreSQL under `turn_id`.
 
     `preview` is a short, optional excerpt for the trace; `priority` is 1 (most urgent) to 5.
+    `prompt_tokens` estimates what cannot be trimmed away, `answer_tokens` what the answer may take; `barred`
+    are the backends whose breakers were open when the turn was accepted.
     """
 
     turn_id: str
     tenant_id: str
-    ladder: Ladder
-    effort: int
+    plan: ClimbPlan
     effort_why: str
     priority: int
     preview: str = ""
+    prompt_tokens: int = 0
+    answer_tokens: int = 1024
+    barred: tuple[Barred, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +85,10 @@ class ChatStep:
     """Asks one rung for an answer. `step` keys the answer: the same step never calls a model twice.
 
     `route` are the hops before this one, so that the activity that records a final answer records the
-    whole route with it.
+    whole route with it. `offer_reason` lets the model hand the question on, `must_reason` makes it; `final`
+    says that a good answer ends the turn, `climb_if_flawed` that a flawed one does not. `consult_step` is the
+    step whose model handed the question on, `compose_step` the one whose answer is to be put into the
+    orchestrator's words, `continue_step` the one whose text broke off and is gone on from.
     """
 
     turn_id: str
@@ -88,6 +96,16 @@ class ChatStep:
     step: int
     rung: Rung
     route: tuple[Hop, ...] = ()
+    offer_reason: bool = False
+    must_reason: bool = False
+    final: bool = True
+    climb_if_flawed: bool = False
+    consult_step: int | None = None
+    compose_step: int | None = None
+    continue_step: int | None = None
+    local_only: bool = False
+    max_tokens: int = 1024
+    caps: Caps = field(default_factory=Caps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,25 +121,36 @@ class ChatResult:
     """What came of a chat step: its hop, and the next turn of the conversation if one was waiting.
 
     `ended` says that the turn's end is recorded and its client told, so nothing remains but to close. A
-    backend's failure is a result, not an exception: what follows from it is the ladder's decision.
+    backend's failure is a result, not an exception: what follows from it is the ladder's decision. `pulled`:
+    the model handed the question on. `flaw` is the supervisor's judgement of an answer, which may not go out
+    unless `usable`. `broke_off` says that a failed call's text so far is kept under its step.
     """
 
     hop: Hop
     ended: bool
+    pulled: bool = False
+    flaw: str | None = None
+    usable: bool = True
     error: TurnError | None = None
     retry_after: timedelta | None = None
+    broke_off: bool = False
+    barred: tuple[Barred, ...] = ()
     next_turn_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnEnding:
-    """Asks for a turn's end to be recorded. An end that is already there wins."""
+    """Asks for a turn's end to be recorded. An end that is already there wins.
+
+    `answer_step` names the recorded answer that a completed turn ends with.
+    """
 
     turn_id: str
     tenant_id: str
     status: TurnStatus
     route: tuple[Hop, ...] = ()
     error: TurnError | None = None
+    answer_step: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from activities.contracts.agents import AgentTexts
 from activities.contracts.chat import Message, Role, Sampling, ToolCall
 from activities.contracts.records import Answer, CallCost, DueTurn, Recorded, TurnContext
 from activities.contracts.turn import Hop, TurnEnding, TurnStatus
@@ -75,7 +76,7 @@ class TurnStart:
     preview: str
 
 
-class _Earlier(msgspec.Struct, frozen=True):
+class _Turn(msgspec.Struct, frozen=True):
     input: tuple[Message, ...]
     text: str
     tool_calls: tuple[ToolCall, ...]
@@ -85,8 +86,10 @@ class _ContextRow(msgspec.Struct, frozen=True):
     status: TurnStatus
     input: tuple[Message, ...]
     sampling: Sampling
+    agent: AgentTexts | None
     answer: Answer | None
-    history: tuple[_Earlier, ...]
+    earlier: tuple[Answer, ...]
+    history: tuple[_Turn, ...]
 
 
 _context_row = msgspec.json.Decoder(_ContextRow)
@@ -101,24 +104,33 @@ class PostgresTurns:
 
     # --- what the activities need
 
-    async def context(self, tenant_id: str, turn_id: str, step: int, history_bytes: int) -> TurnContext:
+    async def context(
+        self, tenant_id: str, turn_id: str, step: int, history_bytes: int, earlier: Sequence[int] = ()
+    ) -> TurnContext:
         """See `TurnStore`."""
         raw = await self._value(
-            "select aither.turn_context($1, $2, $3, $4)", tenant_id, turn_id, step, history_bytes
+            "select aither.turn_context($1, $2, $3, $4, $5)",
+            tenant_id,
+            turn_id,
+            step,
+            history_bytes,
+            list(earlier),
         )
         if raw is None:
             raise TurnNotFound(f"there is no turn {turn_id}")
         row = _context_row.decode(raw)
         history: list[Message] = []
-        for earlier in row.history:
-            history.extend(earlier.input)
-            history.append(Message(role=Role.ASSISTANT, content=earlier.text, tool_calls=earlier.tool_calls))
+        for turn in row.history:
+            history.extend(turn.input)
+            history.append(Message(role=Role.ASSISTANT, content=turn.text, tool_calls=turn.tool_calls))
         return TurnContext(
             status=row.status,
             input=row.input,
             history=tuple(history),
             sampling=row.sampling,
+            agent=row.agent,
             answer=row.answer,
+            earlier={answer.step: answer for answer in row.earlier},
         )
 
     async def record_answer(
@@ -156,6 +168,24 @@ class PostgresTurns:
             final,
         )
 
+    async def record_partial(self, tenant_id: str, turn_id: str, partial: Answer) -> None:
+        """See `TurnStore`."""
+        await self._db.in_tenant(
+            tenant_id,
+            lambda c: c.execute(
+                "insert into aither.partials (tenant_id, turn_id, step, text, backend, model)"
+                " values ($1,$2,$3,$4,$5,$6) on conflict (tenant_id, turn_id, step)"
+                " do update set text = excluded.text, backend = excluded.backend, model = excluded.model",
+                tenant_id,
+                turn_id,
+                partial.step,
+                storable(partial.text),
+                partial.backend,
+                storable(partial.model),
+            ),
+            patience=PATIENCE_S,
+        )
+
     async def end_turn(self, ending: TurnEnding) -> Recorded:
         """See `TurnStore`."""
         return await self._record(
@@ -163,7 +193,7 @@ class PostgresTurns:
             ending.tenant_id,
             ending.turn_id,
             ending.status.value,
-            None,
+            ending.answer_step,
             _json(ending.route),
             _json(ending.error) if ending.error else None,
         )

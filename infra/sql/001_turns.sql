@@ -168,6 +168,8 @@ declare
 begin
     perform set_config('aither.tenant', p_tenant, true);
     if p_idempotency_key is not null then
+        -- One request of a key at a time, so that the one that comes second leaves no conversation behind.
+        perform pg_advisory_xact_lock(hashtextextended('aither.accept/' || p_tenant || '/' || p_idempotency_key, 0));
         select t.id, t.status, t.request_sha256 into turn_id, accept_turn.status, v_sha
         from aither.turns t where t.tenant_id = p_tenant and t.idempotency_key = p_idempotency_key;
         if found then

@@ -65,11 +65,24 @@ create table aither.spend_days (
     primary key (tenant_id, day)
 );
 
+-- Text that a failed call had told the client before it broke off: the next rung goes on from it.
+create table aither.partials (
+    tenant_id text not null,
+    turn_id text not null,
+    step smallint not null,
+    text text not null,
+    backend text not null,
+    model text not null,
+    recorded_at timestamptz not null default clock_timestamp(),
+    primary key (tenant_id, turn_id, step),
+    foreign key (tenant_id, turn_id) references aither.turns (tenant_id, id)
+);
+
 do $$
 declare
     t text;
 begin
-    foreach t in array array['agents', 'spend', 'spend_days'] loop
+    foreach t in array array['agents', 'spend', 'spend_days', 'partials'] loop
         execute format('alter table aither.%I enable row level security', t);
         execute format('alter table aither.%I force row level security', t);
         execute format(
@@ -284,6 +297,79 @@ begin
         'won', v_won, 'status', t.status, 'next_turn_id', v_next, 'turn', aither.turn_view(t));
 end $$;
 
+-- An answer as the activities read it: see Answer.
+create function aither.answer_record(a aither.answers) returns json
+language sql immutable
+return json_build_object(
+    'step', a.step, 'text', a.text, 'finish_reason', a.finish_reason,
+    'tool_calls', coalesce(a.tool_calls, '[]'::json), 'reasoning', a.reasoning,
+    'logprobs', coalesce(a.logprobs, '[]'::json), 'backend', a.backend, 'model', a.model,
+    'usage', json_build_object(
+        'prompt_tokens', a.prompt_tokens, 'completion_tokens', a.completion_tokens,
+        'cached_tokens', a.cached_tokens, 'reasoning_tokens', a.reasoning_tokens));
+
+-- What a step needs to know, in one read: see TurnContext.
+drop function aither.turn_context;
+
+create function aither.turn_context(
+    p_tenant text, p_turn text, p_step smallint, p_history_bytes bigint, p_earlier smallint[]
+) returns json language plpgsql as $$
+declare
+    t aither.turns;
+    v_answer json;
+    v_history json;
+    v_agent json;
+    v_earlier json;
+begin
+    perform set_config('aither.tenant', p_tenant, true);
+    select * into t from aither.turns x where x.tenant_id = p_tenant and x.id = p_turn;
+    if not found then
+        return null;
+    end if;
+    select aither.answer_record(a) into v_answer
+    from aither.answers a where a.tenant_id = p_tenant and a.turn_id = p_turn and a.step = p_step;
+    if t.seq > 1 and v_answer is null then
+        select json_agg(
+            json_build_object(
+                'input', e.input, 'text', e.text, 'tool_calls', coalesce(e.tool_calls, '[]'::json)) order by e.seq)
+        into v_history
+        from (
+            select h.seq, h.input, a.text, a.tool_calls,
+                   sum(h.input_bytes + a.text_bytes) over (order by h.seq desc) as bytes
+            from aither.turns h
+            join aither.answers a
+                on a.tenant_id = h.tenant_id and a.turn_id = h.id and a.step = h.answer_step
+            where h.tenant_id = p_tenant and h.conversation_id = t.conversation_id and h.seq < t.seq
+              and h.status = 'completed'
+            order by h.seq desc
+            limit 1000
+        ) e
+        where e.bytes <= p_history_bytes;
+    end if;
+    if t.agent is not null then
+        select json_build_object('will', g.will, 'spirit', g.spirit, 'persona', g.persona, 'tools', g.tools)
+        into v_agent
+        from aither.agents g
+        where g.tenant_id = p_tenant and g.name = t.agent and g.version = t.agent_version;
+    end if;
+    if cardinality(p_earlier) > 0 then
+        select json_agg(e.record) into v_earlier
+        from (
+            select aither.answer_record(a) as record
+            from aither.answers a
+            where a.tenant_id = p_tenant and a.turn_id = p_turn and a.step = any (p_earlier)
+            union all
+            select json_build_object(
+                'step', p.step, 'text', p.text, 'finish_reason', 'length', 'backend', p.backend, 'model', p.model)
+            from aither.partials p
+            where p.tenant_id = p_tenant and p.turn_id = p_turn and p.step = any (p_earlier)
+        ) e;
+    end if;
+    return json_build_object(
+        'status', t.status, 'input', t.input, 'sampling', t.sampling, 'agent', v_agent,
+        'answer', v_answer, 'earlier', coalesce(v_earlier, '[]'::json), 'history', coalesce(v_history, '[]'::json));
+end $$;
+
 drop function aither.record_answer;
 
 -- Records an answer unless the step has one, with what it cost; a final one completes the turn.
@@ -327,5 +413,6 @@ end $$;
 
 revoke all on all functions in schema aither from public;
 grant select, insert on aither.agents, aither.spend to aither_app;
+grant select, insert, update on aither.partials to aither_app;
 grant select, insert, update on aither.spend_days to aither_app;
 grant execute on all functions in schema aither to aither_app;

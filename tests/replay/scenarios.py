@@ -20,7 +20,7 @@ from temporalio.worker import Worker
 
 from activities.contracts.turn import TurnInput, TurnOutcome
 from infra.temporal import DATA_CONVERTER
-from tests.support.turns import ScriptedActivities, answered, failed, rung, turn
+from tests.support.turns import ScriptedActivities, answered, failed, flawed, good, pulled, rung, turn
 from workers.sandbox import workflow_runner
 from workflows.attributes import EFFORT, MODEL, RUNG, STATUS, TENANT
 from workflows.names import Queue
@@ -60,6 +60,23 @@ def scenarios() -> dict[str, tuple[TurnInput, ScriptedActivities, During]]:
         "fallback": (
             turn("fallback", one, two),
             ScriptedActivities([lambda step: failed(step, "backend_unavailable"), answered]),
+            _nothing,
+        ),
+        "escalated": (
+            turn("escalated", one, reason=(two,), effort=8),
+            ScriptedActivities([pulled, good]),
+            _nothing,
+        ),
+        "reason-gives-nothing": (
+            turn("reason-gives-nothing", one, reason=(two,), effort=3),
+            ScriptedActivities(
+                [lambda step: flawed(step, "cut"), lambda step: failed(step, "backend_rejected")]
+            ),
+            _nothing,
+        ),
+        "tried-again": (
+            turn("tried-again", one),
+            ScriptedActivities([lambda step: failed(step, "backend_unavailable"), good]),
             _nothing,
         ),
         "out-of-patience": (turn("out-of-patience", absent, two), ScriptedActivities([answered]), _nothing),

@@ -60,5 +60,22 @@ async def test_a_rung_without_room_is_left_when_patience_ends(temporal: Client) 
     assert step.rung.name == "second"
     (skipped,) = step.route
     assert skipped.outcome == "skipped"
-    assert skipped.why.startswith("pool_full")
+    assert skipped.why.startswith("no_room")
     assert timedelta(milliseconds=skipped.waited_ms) >= timedelta(milliseconds=150)
+
+
+async def test_a_question_that_is_handed_on_reaches_the_reasoner_with_the_step_that_handed_it(
+    temporal: Client,
+) -> None:
+    _, scripted = await live(temporal, "escalated")
+    first, second = scripted.steps
+    assert first.offer_reason
+    assert second.consult_step == first.step
+    assert [hop.outcome for hop in second.route] == ["escalated"]
+
+
+async def test_a_flawed_answer_goes_out_when_the_reason_chain_gives_nothing(temporal: Client) -> None:
+    _, scripted = await live(temporal, "reason-gives-nothing")
+    (ending,) = scripted.endings
+    assert ending.status is TurnStatus.COMPLETED
+    assert ending.answer_step == scripted.steps[0].step

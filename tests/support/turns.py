@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from temporalio import activity
 
+from activities.contracts.policy import BackendTerms, ClimbPlan
 from activities.contracts.topology import Ladder, Rung
 from activities.contracts.turn import (
     ChatResult,
@@ -34,13 +35,16 @@ def rung(name: str, queue: str, *, patience: timedelta = timedelta(seconds=30)) 
     )
 
 
-def turn(turn_id: str, *rungs: Rung) -> TurnInput:
+def turn(turn_id: str, *rungs: Rung, reason: tuple[Rung, ...] = (), effort: int = 3) -> TurnInput:
     """A turn over a ladder of these rungs."""
     return TurnInput(
         turn_id=turn_id,
         tenant_id="acme",
-        ladder=Ladder(name="auto", answer=rungs),
-        effort=3,
+        plan=ClimbPlan(
+            ladder=Ladder(name="auto", answer=rungs, reason=reason),
+            effort=effort,
+            terms=tuple(BackendTerms(backend=r.backend, window_tokens=8192) for r in (*rungs, *reason)),
+        ),
         effort_why="default",
         priority=1,
         preview="hello there",
@@ -77,6 +81,25 @@ def failed(step: ChatStep, code: str) -> ChatResult:
         ended=False,
         error=TurnError(code=code, message="scripted"),
     )
+
+
+def pulled(step: ChatStep) -> ChatResult:
+    """The model handed the question on."""
+    return ChatResult(
+        hop=hop(step, HopOutcome.ESCALATED, "it handed the question on"), ended=False, pulled=True
+    )
+
+
+def flawed(step: ChatStep, flaw: str, *, usable: bool = True) -> ChatResult:
+    """The rung answered, and the supervisor found a flaw; a final answer that may go out ends the turn."""
+    ends = step.final and usable and not step.climb_if_flawed
+    outcome = HopOutcome.ANSWERED if ends else HopOutcome.ESCALATED
+    return ChatResult(hop=hop(step, outcome, flaw), ended=ends, flaw=flaw, usable=usable)
+
+
+def good(step: ChatStep) -> ChatResult:
+    """The rung answered well: a final answer ends the turn."""
+    return ChatResult(hop=hop(step, HopOutcome.ANSWERED, "it answered"), ended=step.final)
 
 
 Reply = Callable[[ChatStep], ChatResult]

@@ -1,7 +1,8 @@
-"""Which ladder serves the model that a turn asks for."""
+"""Which ladder serves the model that a turn asks for, and what the climb must know of its backends."""
 
 from datetime import timedelta
 
+from activities.contracts.policy import BackendTerms
 from activities.contracts.topology import Backend, Ladder, Rung, Topology
 
 PIN_PATIENCE = timedelta(minutes=10)
@@ -26,6 +27,19 @@ def model_names(topology: Topology) -> tuple[str, ...]:
     return ("auto", *named, *dict.fromkeys(backend.model for backend in topology.backends))
 
 
+def ladder_terms(topology: Topology, ladder: Ladder) -> tuple[BackendTerms, ...]:
+    """The terms of every backend of the ladder, as `ClimbPlan` wants them.
+
+    KeyError for a ladder of other backends than the topology's.
+    """
+    names = dict.fromkeys(rung.backend for rung in (*ladder.answer, *ladder.reason))
+    backends = [topology.backend(name) for name in names]
+    return tuple(
+        BackendTerms(backend=backend.name, window_tokens=backend.window_tokens, price=backend.price)
+        for backend in backends
+    )
+
+
 def _pinned(topology: Topology, backend: Backend) -> Ladder:
     for ladder in topology.ladders:
         for rung in (*ladder.answer, *ladder.reason):
@@ -33,7 +47,7 @@ def _pinned(topology: Topology, backend: Backend) -> Ladder:
                 return Ladder(name=backend.model, answer=(rung,))
     rung = Rung(
         name=backend.name,
-        pool=f"llm-{backend.name}",
+        pool=backend.queue,
         backend=backend.name,
         model=backend.model,
         patience=PIN_PATIENCE,

@@ -1,0 +1,54 @@
+"""This process's circuit breakers: `workflows.policy.breaker` with a clock."""
+
+import time
+from datetime import timedelta
+
+from activities.contracts.policy import Barred, BreakerRules
+from workflows.policy import breaker
+from workflows.policy.breaker import Breaker, Let
+
+
+class BreakerBoard:
+    """Implements `activities.ports.Breakers`. Each worker process learns of failures for itself."""
+
+    def __init__(self, rules: BreakerRules) -> None:
+        self._rules = rules
+        self._breakers: dict[str, Breaker] = {}
+
+    def admit(self, backend: str) -> int | Barred:
+        """See `Breakers`."""
+        after, passage = breaker.admit(self._of(backend), self._rules, time.monotonic())
+        self._breakers[backend] = after
+        if isinstance(passage, Let):
+            return passage.ticket
+        return Barred(backend=backend, why=passage.why, retry_in_s=passage.retry_in_s)
+
+    def report(
+        self, backend: str, ticket: int, code: str | None, retry_after: timedelta | None = None
+    ) -> None:
+        """See `Breakers`."""
+        self._breakers[backend] = breaker.report(
+            self._of(backend),
+            self._rules,
+            time.monotonic(),
+            ticket,
+            code=code,
+            retry_after_s=retry_after.total_seconds() if retry_after else None,
+        )
+
+    def abandon(self, backend: str, ticket: int) -> None:
+        """See `Breakers`."""
+        self._breakers[backend] = breaker.abandon(self._of(backend), time.monotonic(), ticket)
+
+    def barred(self) -> tuple[Barred, ...]:
+        """See `Breakers`."""
+        now = time.monotonic()
+        looked = ((name, breaker.look(each, self._rules, now)) for name, each in self._breakers.items())
+        return tuple(
+            Barred(backend=name, why=block.why, retry_in_s=block.retry_in_s)
+            for name, block in looked
+            if block is not None
+        )
+
+    def _of(self, backend: str) -> Breaker:
+        return self._breakers.get(backend) or Breaker()
