@@ -1,59 +1,188 @@
-"""Turns as the API's edges use them: accept, wait, follow, cancel. REST and the compat endpoint share this."""
+"""Turns as the API's edges use them: accept, wait, follow, cancel. All of its endpoints share this."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
 from typing import Any
 
-from activities.contracts.chat import Message, Sampling
+from redis.exceptions import RedisError
+
 from activities.contracts.events import TurnEvent
+from activities.contracts.topology import Topology
+from activities.contracts.turn import TurnEnding, TurnStatus
+from activities.errors import TurnNotFound
+from api.asking import AcceptedTurn, TurnRequest
+from api.following import Batches, Follower, has_ended
+from api.intake import ladder_of, new_turn, no_conversation, preview
+from api.problems import FieldError, Problem
+from api.relay import ENDS
+from api.runs import TurnRuns
+from api.starting import turn_input
+from infra.ids import is_id
 from infra.postgres.keys import Caller
+from infra.postgres.turns import AcceptOutcome, PostgresTurns
+from infra.redis_events import RedisEvents
+from workflows.policy.models import ladder_for
 
+__all__ = ["AcceptedTurn", "TurnRequest", "Turns"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnRequest:
-    """A validated request for a turn. `keep_conversation` makes or continues a conversation row."""
+log = logging.getLogger(__name__)
 
-    messages: tuple[Message, ...]
-    sampling: Sampling = field(default_factory=Sampling)
-    model: str = "auto"
-    conversation_id: str | None = None
-    keep_conversation: bool = True
-    effort: int | None = None
-    agent: str | None = None
-    priority: int | None = None
-    metadata: dict[str, str] = field(default_factory=dict[str, str])
-    idempotency_key: str | None = None
-    body_sha256: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedTurn:
-    """The turn that stands for a request; `replayed` says that its idempotency key was seen before."""
-
-    turn_id: str
-    conversation_id: str | None
-    replayed: bool = False
+CANCEL_PATIENCE_S = 2.0
+"""How long a cancelled turn is given to stop before its view is returned as it is."""
+MOST_REMEMBERED = 20_000
+NO_TURN = "there is no turn of that id; GET /v1/turns lists those there are"
 
 
 class Turns:
     """Accepts turns durably and follows them to their end."""
 
+    def __init__(
+        self,
+        rows: PostgresTurns,
+        events: RedisEvents,
+        runs: TurnRuns,
+        topology: Topology,
+        follower: Follower,
+        *,
+        preview_chars: int,
+    ) -> None:
+        self._rows = rows
+        self._events = events
+        self._runs = runs
+        self._topology = topology
+        self._follower = follower
+        self._preview_chars = preview_chars
+        self._owners: dict[str, str] = {}
+
     async def accept(self, caller: Caller, request: TurnRequest) -> AcceptedTurn:
-        """Stores the turn and starts its workflow. Once this returns, the turn will come to an end."""
-        ...
+        """Stores the turn and starts its workflow. Once this returns, the turn will come to an end.
+
+        Raises a `Problem` for a request that cannot be served; nothing is stored then.
+        """
+        ladder = ladder_of(self._topology, request.model)
+        turn = new_turn(caller, request, ladder, self._topology)
+        accepted = await self._rows.accept(turn)
+        if accepted.outcome is AcceptOutcome.CONFLICT:
+            raise Problem(
+                "idempotency_conflict",
+                "this Idempotency-Key came with another body before; send a new key for a new request",
+                FieldError(field="Idempotency-Key", message="was used for another request"),
+            )
+        if accepted.outcome is AcceptOutcome.NO_CONVERSATION:
+            raise no_conversation(request.conversation_id)
+        turn_id = accepted.turn_id
+        self._remember(turn_id, caller.tenant_id)
+        if accepted.status is TurnStatus.RUNNING:
+            shown = preview(request.messages, self._preview_chars)
+            await self._runs.start(
+                turn_input(caller.tenant_id, turn_id, turn, shown, ladder=ladder, topology=self._topology)
+            )
+        if accepted.outcome is AcceptOutcome.ACCEPTED:
+            return AcceptedTurn(turn_id=turn_id, conversation_id=turn.conversation_id, status=accepted.status)
+        view = await self.get(caller, turn_id)
+        return AcceptedTurn(
+            turn_id=turn_id,
+            conversation_id=view["conversation_id"],
+            replayed=True,
+            status=TurnStatus(view["status"]),
+            view=view,
+        )
 
     async def get(self, caller: Caller, turn_id: str) -> dict[str, Any]:
         """The turn as it stands. Raises `TurnNotFound`, also for another tenant's."""
-        ...
+        view = await self._rows.view(caller.tenant_id, turn_id) if is_id("turn", turn_id) else None
+        if view is None:
+            raise TurnNotFound(NO_TURN)
+        return view
 
     async def wait(self, caller: Caller, turn_id: str, seconds: float) -> dict[str, Any] | None:
         """The turn once it has ended (view without `input`), or None when it has not in time."""
-        ...
+        if self._owners.get(turn_id) != caller.tenant_id:
+            view = await self.get(caller, turn_id)
+            if has_ended(view):
+                del view["input"]
+                return view
+        return await self._follower.end(caller.tenant_id, turn_id, seconds)
 
-    def events(self, caller: Caller, turn_id: str, after: str | None) -> AsyncIterator[TurnEvent]:
-        """The turn's events after the id `after`, to its end; works after the end and without Redis."""
-        ...
+    async def events(self, caller: Caller, turn_id: str, after: str | None) -> AsyncGenerator[TurnEvent]:
+        """The turn's events after the id `after`, to its end; works after the end and without Redis.
+
+        A reader that drops its text at `hop.restarted` and appends tokens ends up with the answer.
+        """
+        batches = await self.batches(caller, turn_id, after)
+        if batches is not None:
+            try:
+                async for batch in batches:
+                    for event in batch:
+                        yield event
+            finally:
+                await batches.aclose()
+
+    async def batches(self, caller: Caller, turn_id: str, after: str | None) -> Batches | None:
+        """The same, in batches; None where `after` was the last event. Raises `TurnNotFound` at once."""
+        if not is_id("turn", turn_id):
+            raise TurnNotFound(NO_TURN)
+        return await self._follower.follow(caller.tenant_id, turn_id, after)
+
+    async def page(
+        self,
+        caller: Caller,
+        *,
+        before: str | None,
+        limit: int,
+        status: TurnStatus | None,
+        conversation_id: str | None,
+    ) -> list[dict[str, Any]]:
+        """Up to `limit` turns with ids below `before`, newest first, without their inputs."""
+        return await self._rows.page(
+            caller.tenant_id, before=before, limit=limit, status=status, conversation_id=conversation_id
+        )
 
     async def cancel(self, caller: Caller, turn_id: str) -> dict[str, Any]:
-        """Cancels the turn unless it has ended; the view that stands."""
-        ...
+        """Cancels the turn unless it has ended; the view that stands.
+
+        A turn that runs is given a moment to stop: its view may say that it is running still.
+        """
+        view = await self.get(caller, turn_id)
+        if has_ended(view):
+            return view
+        if view["status"] == TurnStatus.RUNNING and await self._runs.cancel(turn_id):
+            await self._announce_cancel(turn_id)
+            await self._follower.end(caller.tenant_id, turn_id, CANCEL_PATIENCE_S)
+        else:
+            await self._announce_cancel(turn_id)
+            await self._end_cancelled(caller.tenant_id, turn_id)
+        return await self.get(caller, turn_id)
+
+    async def _end_cancelled(self, tenant_id: str, turn_id: str) -> None:
+        """Ends a turn that no workflow will end, tells who follows it, and starts whoever waited for it."""
+        recorded = await self._rows.end_turn(
+            TurnEnding(turn_id=turn_id, tenant_id=tenant_id, status=TurnStatus.CANCELLED)
+        )
+        async with self._events.writer(turn_id) as writer:
+            writer.emit(ENDS[recorded.status], recorded.turn)
+        if recorded.next_turn_id:
+            await self._start_waiting(tenant_id, recorded.next_turn_id)
+
+    async def _start_waiting(self, tenant_id: str, turn_id: str) -> None:
+        row = await self._rows.start_of(tenant_id, turn_id, self._preview_chars)
+        ladder = ladder_for(self._topology, row.model)
+        # A turn whose model is gone is ended by the workers' sweep, which says so.
+        if ladder is not None and row.status is TurnStatus.RUNNING:
+            turn = turn_input(tenant_id, turn_id, row, row.preview, ladder=ladder, topology=self._topology)
+            await self._runs.start(turn)
+
+    async def _announce_cancel(self, turn_id: str) -> None:
+        """Tells the workers at once. Without Redis they learn of it with their next heartbeat."""
+        try:
+            async with asyncio.timeout(1):
+                await self._events.announce_cancel(turn_id)
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("the cancel of turn %s is not announced: %s", turn_id, type(error).__name__)
+
+    def _remember(self, turn_id: str, tenant_id: str) -> None:
+        """Whose turn it is, so that waiting for it costs no look at its row."""
+        if len(self._owners) >= MOST_REMEMBERED:
+            self._owners.clear()
+        self._owners[turn_id] = tenant_id

@@ -16,6 +16,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AITHER_", env_file=".env", extra="ignore", frozen=True)
 
     data_dir: Path = Path(".aither")
+    config_file: Path | None = None
+    """What may be asked and by which rules; `aither.toml` in the working directory if it is there."""
     host: str = "127.0.0.1"
 
     api_port: int = 8001
@@ -48,6 +50,12 @@ class Settings(BaseSettings):
     """Characters of a turn's input that its trace may show; 0 shows none."""
     stream_ttl_seconds: int = Field(default=3600, ge=60)
     turn_timeout_seconds: int = Field(default=3600, ge=10)
+
+    @property
+    def configuration(self) -> Path | None:
+        """The configuration file, None where there is none. One that is named may turn out to be missing."""
+        beside = Path("aither.toml")
+        return self.config_file or (beside if beside.exists() else None)
 
     @property
     def temporal_target(self) -> str:

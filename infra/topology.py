@@ -1,18 +1,31 @@
-"""Which backends, pools and ladders there are: the embedded default."""
+"""Which backends, pools and ladders there are: the configured ones, or the embedded default."""
 
 from datetime import timedelta
 
 from activities.contracts.topology import Backend, Capability, Dialect, Ladder, Rung, Topology
+from infra.config.assembly import assembled
+from infra.config.document import opened
 from infra.settings import Settings
 
 EMBEDDED_CHAT_MODEL = "smollm2-135m-instruct"
 EMBEDDED_EMBEDDING_MODEL = "all-minilm-l6-v2"
 
 
+def load_topology(settings: Settings) -> Topology:
+    """What the configuration file says, laid over the embedded default, which stands where there is no file.
+
+    Raises `infra.config.mistakes.ConfigError`, with every mistake in the file.
+    """
+    default = embedded_topology(settings)
+    file = settings.configuration
+    return default if file is None else assembled(opened(file), default)
+
+
 def embedded_topology(settings: Settings) -> Topology:
     """One orchestrator (the small model that `up` serves) and a ladder that has nothing above it."""
     orchestrator = Backend(
         name="orchestrator",
+        pool="llm-orchestrator",
         dialect=Dialect.LLAMACPP,
         base_url=f"http://{settings.host}:{settings.orchestrator_port}/v1",
         model=EMBEDDED_CHAT_MODEL,
@@ -27,7 +40,7 @@ def embedded_topology(settings: Settings) -> Topology:
     )
     rung = Rung(
         name="orchestrator",
-        pool="llm-orchestrator",
+        pool=orchestrator.queue,
         backend=orchestrator.name,
         model=orchestrator.model,
         patience=timedelta(minutes=10),

@@ -1,0 +1,3 @@
+from api.openai_compat.router import router
+
+__all__ = ["router"]

@@ -1,23 +1,19 @@
 """Whatever rungs do, and whatever a turn may do: what a climb keeps to."""
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activities.contracts.policy import (
-    BackendTerms,
     Barred,
-    Caps,
     ClimbPlan,
-    RepeatRules,
     Spending,
     TurnPolicy,
 )
-from activities.contracts.topology import Ladder, Locality, Price, Rung
-from tests.policy.climbing import rung
+from activities.contracts.topology import Locality
+from tests.policy.drawing import plans
 from workflows.policy.budget import reserve, settle, to_nano
 from workflows.policy.climb import (
     Agreed,
@@ -41,55 +37,12 @@ from workflows.policy.seen import observe
 
 LASTING = ("backend_refused_key", "backend_rejected", "model_missing", "context_too_long", "answer_empty")
 CODES = (*LASTING, "backend_unavailable", "backend_timed_out", "backend_rate_limited", "no_room", "brand_new")
-USD = st.none() | st.sampled_from([0.0, 0.001, 0.02, 1.0])
 SEEN = st.one_of(
     st.just(Pulled()),
     st.builds(Answered, flaw=st.sampled_from([None, "cut", "malformed"])),
     st.builds(Answered, flaw=st.just("empty"), usable=st.just(False)),
     st.builds(Failed, code=st.sampled_from(CODES), retry_after_s=st.none() | st.floats(0, 20)),
 )
-
-
-@st.composite
-def chains(draw: st.DrawFn, prefix: str, least: int) -> tuple[Rung, ...]:
-    size = draw(st.integers(least, 4))
-    return tuple(
-        rung(
-            f"{prefix}{n}",
-            cloud=draw(st.booleans()),
-            model=draw(st.sampled_from(["m1", "m2", "m3", "m4"])),
-            backend=draw(st.sampled_from(["b1", "b2", "b3", "b4", "b5"])),
-        )
-        for n in range(size)
-    )
-
-
-@st.composite
-def plans(draw: st.DrawFn) -> ClimbPlan:
-    allowed = st.none() | st.lists(st.sampled_from(["m1", "m2", "m3"]), max_size=3).map(tuple)
-    policy = TurnPolicy(
-        local_only=draw(st.booleans()),
-        allowed_models=draw(allowed),
-        caps=Caps(turn_usd=draw(USD), tenant_day_usd=draw(USD), tenant_month_usd=draw(USD)),
-        approve_cloud=draw(st.booleans()),
-        approve_above_usd=draw(USD),
-        compose=draw(st.booleans()),
-    )
-    terms = tuple(
-        BackendTerms(
-            backend=f"b{n}",
-            window_tokens=draw(st.sampled_from([2_000, 8_192, 100_000])),
-            price=draw(st.none() | st.just(Price(input_usd=1.5, output_usd=6.0, read_on="2026-11-01"))),
-        )
-        for n in range(1, 6)
-    )
-    return ClimbPlan(
-        ladder=Ladder(name="any", answer=draw(chains("a", 1)), reason=draw(chains("r", 0))),
-        effort=draw(st.integers(1, 10)),
-        terms=terms,
-        policy=policy,
-        repeats=RepeatRules(times=draw(st.integers(0, 3)), first=timedelta(seconds=0.5)),
-    )
 
 
 Step = tuple[Decision, Seen | None, Sight]

@@ -1,0 +1,48 @@
+# `make up` and `make test` are all that a fresh clone needs: Linux, Python 3.11+ and pip are assumed.
+# uv is brought when there is none, or only one that is too old for the lock file.
+UV := $(shell uv --version 2>/dev/null | grep -qvE '^uv 0\.[0-7]\.' && echo uv || echo .tools/bin/uv)
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test check format bench clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+
+up: .venv/.installed ## Install what is missing and start everything; Ctrl-C stops it (ARGS="--detach" and others)
+	@./aither up $(ARGS)
+
+down: .venv/.installed ## Stop what `make up` started
+	@./aither down $(ARGS)
+
+test: check ## Install, check, and run the whole default suite (ARGS="-k name" and others)
+	$(BIN)/pytest $(ARGS)
+
+check: .venv/.installed-dev ## Lint, format, types, import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+format: .venv/.installed-dev ## Put the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/.installed-dev ## Measure against the bare backend
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## Remove what was installed; data in .aither stays
+	rm -rf .venv .tools
+
+# --inexact: what `make test` has installed stays.
+.venv/.installed: uv.lock pyproject.toml | $(filter .tools/%,$(UV))
+	$(UV) sync --frozen --no-dev --inexact
+	@touch $@
+
+.venv/.installed-dev: uv.lock pyproject.toml | $(filter .tools/%,$(UV))
+	$(UV) sync --frozen
+	@touch .venv/.installed $@
+
+# Some distributions have no venv module; pip alone does as well.
+.tools/bin/uv:
+	python3 -m venv .tools && .tools/bin/pip install --quiet uv || python3 -m pip install --quiet --target .tools uv

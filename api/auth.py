@@ -1,0 +1,54 @@
+"""Who is calling: a bearer key in the Authorization header, and nowhere else."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
+
+from api.problems import FieldError, Problem
+from api.state import state_of
+from infra.postgres.keys import Caller
+
+MAX_KEY_CHARS = 256
+
+
+class BearerKey(SecurityBase):
+    """A dependency that yields the caller, and says in the OpenAPI document that a key is needed."""
+
+    def __init__(self) -> None:
+        self.model = HTTPBearer(
+            description="An API key: `aither up` makes the first one, `aither key create` more."
+        )
+        self.scheme_name = "apiKey"
+
+    async def __call__(self, request: Request) -> Caller:
+        """The caller. Raises a 401 `Problem` where the key is missing, malformed, unknown or revoked."""
+        header = request.headers.get("authorization", "")
+        scheme, _, secret = header.partition(" ")
+        secret = secret.strip()
+        if scheme.lower() != "bearer" or not secret:
+            raise _unauthenticated(
+                "no key was sent; send the header Authorization: Bearer KEY; `aither key create` makes one"
+            )
+        if len(secret) <= MAX_KEY_CHARS:
+            caller = await state_of(request).keys.authenticate(secret)
+            if caller is not None:
+                return caller
+        raise _unauthenticated(
+            "the key is unknown or was revoked; `aither key list` shows the keys there are", wrong=True
+        )
+
+
+def _unauthenticated(detail: str, *, wrong: bool = False) -> Problem:
+    challenge = 'Bearer realm="aither"' + (', error="invalid_token"' if wrong else "")
+    return Problem(
+        "unauthenticated",
+        detail,
+        FieldError(field="Authorization", message="unknown or revoked key" if wrong else "missing"),
+        headers={"WWW-Authenticate": challenge},
+    )
+
+
+bearer_key = BearerKey()
+CallerDep = Annotated[Caller, Depends(bearer_key)]

@@ -1,0 +1,87 @@
+"""`aither`: the table of commands. A command's module is imported when that command runs, so that all start fast."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMMANDS = {
+    "up": ("api.cli.stack:up", "Start everything, and keep it running until Ctrl-C."),
+    "down": ("api.cli.stack:down", "Stop everything that `up` started."),
+    "status": (
+        "api.cli.stack:status",
+        "Show the parts: which are up, where, since when, with how much memory.",
+    ),
+    "logs": ("api.cli.stack:logs", "Show what the parts say, one or all."),
+    "ask": ("api.cli.ask:ask", "Ask a question and print the answer."),
+    "turn": ("api.cli.turns:app", "Look at turns, list them, cancel one."),
+    "key": ("api.cli.keys:app", "Make, list and revoke API keys."),
+    "config": ("api.cli.config:app", "Check aither.toml, show what is in force."),
+}
+"""Where each command is: a function, or a group of commands. The words are its line in `aither --help`."""
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows its commands by name and loads the one that is called."""
+
+    listing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name; None where there is none. For the list of commands its words suffice."""
+        if cmd_name not in COMMANDS:
+            return None
+        place, words = COMMANDS[cmd_name]
+        return TyperCommand(cmd_name, help=words) if self.listing else load(place, cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The help of the group itself."""
+        self.listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.listing = False
+
+
+def load(place: str, name: str) -> Any:
+    """The command or group at `module:attribute`."""
+    module, _, attribute = place.partition(":")
+    found: typer.Typer | Callable[..., None] = getattr(import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
+    single = typer.Typer(add_completion=False)
+    # What a module says under EPILOG ends the help of its command.
+    single.command(name, epilog=getattr(import_module(module), "EPILOG", None))(found)
+    return typer.main.get_command(single)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Answers each question on the least machine that can answer it, and loses nothing.",
+)
+
+
+@app.callback(epilog="Start with `aither up`, then `aither ask`. Every command has its own --help.")
+def aither() -> None:
+    """Answers each question on the least machine that can answer it, and loses nothing."""
+
+
+def main() -> None:
+    """Runs the command that the arguments name."""
+    sys.exit(app(prog_name="aither"))
+
+
+if __name__ == "__main__":
+    main()

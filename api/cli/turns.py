@@ -1,0 +1,188 @@
+"""`aither turn`: look at turns, list them, cancel one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli.client import ApiUrl, AsJson, Client, DataDir, ExitCode, fail, find
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(help="Look at turns, list them, cancel one.", no_args_is_help=True)
+
+COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan", "queued": "blue"}
+OUTCOMES = {
+    "answered": "green",
+    "escalated": "cyan",
+    "failed": "red",
+    "skipped": "yellow",
+    "cancelled": "yellow",
+}
+TurnId = Annotated[str, typer.Argument(metavar="ID", help="The turn's id, such as turn_01k…")]
+
+
+@app.command(epilog="Example: aither turn show turn_01k5h6v9c2m8r4t0x3z7q5w1ne")
+def show(turn_id: TurnId, as_json: AsJson = False, api_url: ApiUrl = None, data_dir: DataDir = None) -> None:
+    """Tell a turn's story: the question, who was asked, the answer, tokens, times, the trace."""
+    turn = Client(find(api_url, data_dir)).turn(turn_id)
+    if as_json:
+        _print_json(turn)
+    else:
+        _story(turn)
+
+
+@app.command(name="list", epilog="Example: aither turn list --status failed --limit 5")
+def list_turns(
+    *,
+    status: Annotated[
+        str | None, typer.Option("--status", "-s", help="queued, running, completed, failed or cancelled.")
+    ] = None,
+    conversation: Annotated[
+        str | None, typer.Option("--conversation", "-c", metavar="ID", help="Only of this conversation.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many.")] = 20,
+    cursor: Annotated[str | None, typer.Option("--cursor", help="Go on where an earlier list ended.")] = None,
+    as_json: AsJson = False,
+    api_url: ApiUrl = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List turns, newest first."""
+    page = Client(find(api_url, data_dir)).get(
+        "/v1/turns", status=status, conversation_id=conversation, limit=limit, cursor=cursor
+    )
+    if as_json:
+        _print_json(page)
+        return
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("turn", "when", "status", "rung", "model", "tokens", "took"):
+        table.add_column(name, justify="right" if name in {"tokens", "took"} else "left", no_wrap=True)
+    for turn in page["data"]:
+        served = turn["route"][-1]["rung"] if turn["route"] else ""
+        model = turn["answer"]["model"] if turn["answer"] else turn["model"]
+        table.add_row(
+            turn["id"],
+            _when(turn["accepted_at"]),
+            _coloured(turn["status"], COLOURS),
+            served,
+            model,
+            str(turn["usage"]["completion_tokens"] or ""),
+            _took(turn),
+        )
+    console = _console()
+    console.print(table if page["data"] else "no turns yet; ask something with `aither ask`")
+    if page["next_cursor"]:
+        console.print(f"[dim]more: aither turn list --cursor {page['next_cursor']}[/dim]")
+
+
+@app.command(epilog="Example: aither turn cancel turn_01k5h6v9c2m8r4t0x3z7q5w1ne")
+def cancel(
+    turn_id: TurnId, as_json: AsJson = False, api_url: ApiUrl = None, data_dir: DataDir = None
+) -> None:
+    """Cancel a turn and stop its model call. One that has ended already is left as it is."""
+    turn = Client(find(api_url, data_dir)).cancel(turn_id)
+    if as_json:
+        _print_json(turn)
+    elif turn["status"] == "cancelled":
+        _console().print(f"[yellow]cancelled[/yellow] {turn_id}")
+    elif turn["status"] == "running":
+        _console().print(f"{turn_id} is stopping; `aither turn show {turn_id}` tells when it has")
+    else:
+        fail(ExitCode.FAILED, f"{turn_id} had {turn['status']} already")
+
+
+def _story(turn: dict[str, Any]) -> None:
+    from rich.markup import escape
+    from rich.padding import Padding
+    from rich.rule import Rule
+
+    console = _console()
+    model = f"model {turn['model']} · " if turn["model"] != "auto" else ""
+    console.print(
+        f"[bold]{turn['id']}[/bold]  {_coloured(turn['status'], COLOURS)}  "
+        f"[dim]{_when(turn['accepted_at'])} · {_took(turn) or 'not ended'}[/dim]"
+    )
+    console.print(
+        f"[dim]{model}effort {turn['effort']} ({escape(turn['effort_why'])}) · priority {turn['priority']}"
+        f"{' · ' + turn['conversation_id'] if turn['conversation_id'] else ''}[/dim]\n"
+    )
+    for message in turn["input"]:
+        said = message["content"] or ", ".join(
+            f"{c['name']}({c['arguments']})" for c in message["tool_calls"]
+        )
+        console.print(f"[bold cyan]{message['role']}[/bold cyan]")
+        console.print(Padding(escape(said), (0, 0, 1, 2)))
+    if turn["route"]:
+        console.print(_route(turn["route"]))
+        console.print()
+    if turn["answer"]:
+        console.print("[bold green]answer[/bold green]")
+        console.print(Padding(escape(turn["answer"]["text"]), (0, 0, 1, 2)))
+        for call in turn["answer"]["tool_calls"]:
+            console.print(f"  [magenta]{escape(call['name'])}[/magenta]({escape(call['arguments'])})")
+    if turn["error"]:
+        error = f"{turn['error']['message']} [{turn['error']['code']}]"
+        console.print(f"[red]{escape(error)}[/red]\n")
+    usage = turn["usage"]
+    console.print(Rule(style="dim"))
+    console.print(f"[dim]{usage['prompt_tokens']} prompt → {usage['completion_tokens']} tokens[/dim]")
+    console.print(f"[dim]trace {turn['links']['trace']}[/dim]", soft_wrap=True)
+
+
+def _route(route: list[dict[str, Any]]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("rung", "model", "outcome", "waited", "first token", "ran", "tokens", "why"):
+        table.add_column(
+            name, justify="right" if name in {"waited", "first token", "ran", "tokens"} else "left"
+        )
+    for hop in route:
+        table.add_row(
+            hop["rung"],
+            escape(hop["model_served"] or hop["model"]),
+            _coloured(hop["outcome"], OUTCOMES),
+            f"{hop['waited_ms']} ms",
+            f"{hop['first_token_ms']} ms" if hop["first_token_ms"] is not None else "",
+            f"{hop['ran_ms']} ms",
+            f"{hop['prompt_tokens']} → {hop['completion_tokens']}",
+            escape(hop["why"]),
+        )
+    return table
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _coloured(word: str, colours: dict[str, str]) -> str:
+    colour = colours.get(word, "white")
+    return f"[{colour}]{word}[/{colour}]"
+
+
+def _when(moment: str) -> str:
+    from datetime import datetime
+
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _took(turn: dict[str, Any]) -> str:
+    from datetime import datetime
+
+    if not turn["ended_at"]:
+        return ""
+    took = datetime.fromisoformat(turn["ended_at"]) - datetime.fromisoformat(turn["accepted_at"])
+    return f"{took.total_seconds():.1f} s"
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,123 @@
+"""From a request for a turn to the turn that is stored: what may be asked for, and by whom."""
+
+from collections.abc import Sequence
+
+import msgspec
+import orjson
+
+from activities.contracts.chat import Message, Role, Sampling
+from activities.contracts.topology import Ladder, Topology
+from api.asking import TurnRequest
+from api.problems import FieldError, Problem, invalid
+from infra.ids import is_id, new_id
+from infra.postgres.keys import Caller
+from infra.postgres.turns import NewTurn
+from workflows.policy.models import ladder_for, model_names
+
+DEFAULT_EFFORT = 3
+MOST_BYTES_A_TOKEN = 16
+"""What has more bytes than this a token of the window certainly does not fit; workers count exactly."""
+
+
+def ladder_of(topology: Topology, model: str) -> Ladder:
+    """The ladder that serves the model. Raises a 404 `Problem` where there is none."""
+    ladder = ladder_for(topology, model)
+    if ladder is None:
+        known = ", ".join(model_names(topology))
+        raise Problem(
+            "model_not_found",
+            f"there is no model {model[:100]!r}; ask for one of: {known}",
+            FieldError(field="model", message="no such model"),
+        )
+    return ladder
+
+
+def new_turn(caller: Caller, request: TurnRequest, ladder: Ladder, topology: Topology) -> NewTurn:
+    """The turn to store, with an id of its own. Raises a 4xx `Problem` that names the field at fault."""
+    if request.agent is not None:
+        raise invalid("agent", f"there is no agent named {request.agent[:100]!r}; leave it out")
+    if request.conversation_id is not None and not is_id("conv", request.conversation_id):
+        raise no_conversation(request.conversation_id)
+    _check_window(request.messages, ladder, topology)
+    new_conversation = request.keep_conversation and request.conversation_id is None
+    conversation_id = request.conversation_id if request.keep_conversation else None
+    return NewTurn(
+        tenant_id=caller.tenant_id,
+        turn_id=new_id("turn"),
+        conversation_id=new_id("conv") if new_conversation else conversation_id,
+        new_conversation=new_conversation,
+        model=request.model,
+        effort=DEFAULT_EFFORT if request.effort is None else request.effort,
+        effort_why="default" if request.effort is None else "asked for",
+        priority=_priority(caller, request.priority),
+        agent=request.agent,
+        input=_encoded("input", request.messages),
+        sampling=_sampling(request.sampling),
+        metadata=orjson.dumps(request.metadata),
+        key_id=caller.key_id,
+        idempotency_key=request.idempotency_key,
+        request_sha256=request.body_sha256,
+    )
+
+
+def preview(messages: Sequence[Message], chars: int) -> str:
+    """The head of the newest user message, on one line: what the trace may show of the text."""
+    newest = next((m.content for m in reversed(messages) if m.role is Role.USER), "")
+    return " ".join(newest[: chars * 4].split())[:chars]
+
+
+def no_conversation(conversation_id: str | None) -> Problem:
+    """A 404 about the conversation that a request names."""
+    return Problem(
+        "conversation_not_found",
+        f"there is no conversation {(conversation_id or '')[:100]!r}; leave conversation_id out to begin one",
+        FieldError(field="conversation_id", message="no such conversation"),
+    )
+
+
+def _priority(caller: Caller, asked: int | None) -> int:
+    if asked is None:
+        return caller.priority_ceiling
+    if asked < caller.priority_ceiling:
+        raise invalid(
+            "priority",
+            f"this key may ask for {caller.priority_ceiling} at most (1 is the most urgent), not {asked}",
+        )
+    return asked
+
+
+def _check_window(messages: Sequence[Message], ladder: Ladder, topology: Topology) -> None:
+    """Refuses what no rung could take: older messages may be trimmed, the system part and the newest not."""
+    window = max(topology.backend(r.backend).window_tokens for r in (*ladder.answer, *ladder.reason))
+    bound = window * MOST_BYTES_A_TOKEN
+    kept = [i for i, m in enumerate(messages) if m.role is Role.SYSTEM or i == len(messages) - 1]
+    if sum(len(messages[i].content) for i in kept) * 4 <= bound:
+        return
+    size = sum(len(messages[i].content.encode("utf-8", "replace")) for i in kept)
+    if size > bound:
+        raise invalid(
+            "input",
+            f"{size} bytes cannot fit into the largest window that would answer, {window} tokens; shorten it",
+        )
+
+
+def _sampling(sampling: Sampling) -> bytes:
+    try:
+        return _encoded("sampling", sampling)
+    except Problem:
+        for name in ("response_format", "tools", "tool_choice", "stop"):
+            _encoded(name, getattr(sampling, name))
+        raise
+
+
+def _encoded(field: str, value: object) -> bytes:
+    """JSON that PostgreSQL can hold: neither NUL nor half a surrogate pair may stand in its text."""
+    try:
+        encoded = msgspec.json.encode(value)
+    except UnicodeEncodeError as error:
+        raise invalid(field, "holds half a surrogate pair, which is no text") from error
+    except (OverflowError, TypeError, ValueError, RecursionError) as error:
+        raise invalid(field, f"cannot be stored as JSON: {error}") from error
+    if b"\\u0000" in encoded and b"\\u0000" in encoded.replace(b"\\\\", b""):
+        raise invalid(field, "holds a NUL character, which cannot be stored")
+    return encoded

@@ -1,0 +1,54 @@
+"""The API's process: `python -m api.server`."""
+
+import asyncio
+import logging
+from types import FrameType
+
+import uvicorn
+
+from api.app import create_app
+from infra.settings import settings
+
+GRACE_S = 5
+"""How long requests may take to finish once the process is to stop; more than a silent wait's slice."""
+
+
+class Server(uvicorn.Server):
+    """Lets those who wait or follow know at once that the process stops: they go on elsewhere."""
+
+    def __init__(self, config: uvicorn.Config, closing: asyncio.Event) -> None:
+        super().__init__(config)
+        self._closing = closing
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """See `uvicorn.Server`."""
+        self._closing.set()
+        super().handle_exit(sig, frame)
+
+
+def main() -> None:
+    """Serves until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configured = settings()
+    app = create_app(configured)
+    config = uvicorn.Config(
+        app,
+        host=configured.host,
+        port=configured.api_port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        backlog=2048,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    Server(config, app.state.closing).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""What the routes share: one typed container, made when the process starts."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import cast
+
+from fastapi import Request
+
+from activities.contracts.topology import Topology
+from api.health import Health
+from api.runs import TurnRuns
+from api.turns import Turns
+from infra.postgres.database import Database
+from infra.postgres.keys import PostgresKeys
+from infra.redis_events import RedisEvents
+from infra.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The parts of a running API. `closing` is set as soon as the process is asked to stop."""
+
+    settings: Settings
+    topology: Topology
+    database: Database
+    keys: PostgresKeys
+    turns: Turns
+    events: RedisEvents
+    runs: TurnRuns
+    health: Health
+    closing: asyncio.Event
+
+
+def state_of(request: Request) -> State:
+    """The state of the app that serves the request."""
+    return cast("State", request.app.state.aither)
