@@ -22,15 +22,16 @@ class Gathering:
     """An answer as it grows. `offset` is the number of characters of text so far.
 
     `prefix` is text that the client has already, from an attempt or a backend that broke off: this answer goes
-    on from it, and white space at the seam is kept once.
+    on from it, and white space at the seam is kept once. `hides_reason` keeps calls of our tool from the client.
     """
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, prefix: str = "", *, hides_reason: bool = True) -> None:
         self._text: list[str] = [prefix] if prefix else []
         self._reasoning: list[str] = []
         self._calls: dict[int, _Call] = {}
         self._logprobs: list[JsonObject] = []
         self._finish: FinishReason | None = None
+        self._hidden = REASON if hides_reason else ""
         self._seam = prefix[len(prefix.rstrip()) :]
         self.usage = Usage()
         self.model: str | None = None
@@ -46,7 +47,9 @@ class Gathering:
         self.model = chunk.model or self.model
         self.usage = chunk.usage or self.usage
         self._finish = chunk.finish_reason or self._finish
-        text = self._past_seam(chunk.text) if self._seam else chunk.text
+        # What is told and what is recorded are counted alike, and a NUL cannot be recorded.
+        text = chunk.text.replace("\x00", "") if "\x00" in chunk.text else chunk.text
+        text = self._past_seam(text) if self._seam else text
         if not (text or chunk.reasoning or chunk.tool_calls or chunk.logprobs):
             return None
         event: dict[str, Any] = {"text": text, "offset": self.offset}
@@ -83,6 +86,18 @@ class Gathering:
             usage=self.usage,
         )
 
+    def partial(self, step: int, backend: str, asked: str) -> Answer | None:
+        """The text of an answer that broke off; None where there is nothing to go on from."""
+        if not self.text.strip():
+            return None
+        return Answer(
+            step=step,
+            text=self.text,
+            finish_reason=FinishReason.LENGTH,
+            backend=backend,
+            model=self.model or asked,
+        )
+
     def _past_seam(self, text: str) -> str:
         """The text without the white space that the prefix ended in already: the model was not shown it."""
         while text and self._seam and text[0] == self._seam[0]:
@@ -99,7 +114,7 @@ class Gathering:
             call.id = delta.id or call.id
             call.name = delta.name or call.name
             call.arguments.append(delta.arguments)
-            if call.name != REASON:
+            if not self._hidden or call.name != self._hidden:
                 seen.append(
                     {"index": delta.index, "id": delta.id, "name": delta.name, "arguments": delta.arguments}
                 )

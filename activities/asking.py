@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 from activities.answering import REASON
+from activities.contracts.backends import Backend, Capability
 from activities.contracts.chat import ChatCall, JsonObject, Message, Role, Sampling
 from activities.contracts.records import Answer, TurnContext
-from activities.contracts.topology import Backend, Capability
 from activities.contracts.turn import ChatStep
 from activities.ports import ChatBackend
 from activities.window import answer_reserve, fit
@@ -52,6 +52,22 @@ async def call_for(
         sampling=_sampling(step, backend, context),
         continue_final=bool(prefix),
     )
+
+
+def goes_on(backend: Backend, context: TurnContext) -> bool:
+    """Whether the backend can go on from a text so far. What is not text alone has to be made in one piece."""
+    wanted = context.sampling
+    return backend.can(Capability.PREFILL) and not (wanted.response_format or wanted.tools or wanted.logprobs)
+
+
+def has_own_reason(context: TurnContext) -> bool:
+    """Whether the client has a tool of its own by the name of ours: then ours is not offered."""
+    return any(_tool_name(tool) == REASON for tool in context.sampling.tools)
+
+
+def offers_reason(step: ChatStep, backend: Backend, context: TurnContext) -> bool:
+    """Whether the model is given the tool that hands the question on."""
+    return step.offer_reason and backend.can(Capability.TOOLS) and not has_own_reason(context)
 
 
 def failed_tools(messages: Sequence[Message]) -> int:
@@ -107,7 +123,7 @@ def _sampling(step: ChatStep, backend: Backend, context: TurnContext) -> Samplin
     if backend.price is not None and sampling.max_tokens is None:
         # What is set aside for the call bounds what it may cost, so the call itself must be bounded too.
         sampling = replace(sampling, max_tokens=step.max_tokens)
-    if step.offer_reason and backend.can(Capability.TOOLS):
+    if offers_reason(step, backend, context):
         sampling = replace(sampling, tools=(*sampling.tools, REASON_TOOL))
         if step.must_reason:
             choice = {"type": "function", "function": {"name": REASON}}

@@ -2,37 +2,43 @@
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 
 from activities import hops, rulings
 from activities.answering import REASON, Gathering
-from activities.asking import call_for, failed_tools
-from activities.contracts.chat import ChatCall, FinishReason
+from activities.asking import call_for, failed_tools, goes_on, has_own_reason, offers_reason
+from activities.attempts import Attempt, heartbeats
+from activities.contracts.backends import Backend, Locality
+from activities.contracts.chat import ChatCall
 from activities.contracts.events import EventKind
 from activities.contracts.policy import Barred
-from activities.contracts.records import Answer, CallCost, TurnContext
-from activities.contracts.topology import Backend, Capability, Locality, Topology
+from activities.contracts.records import Answer, CallCost, Recorded, TurnContext
+from activities.contracts.topology import Topology
 from activities.contracts.turn import ChatResult, ChatStep, Hop, HopOutcome, TurnError
-from activities.errors import AitherError, BackendError, BackendTimedOut, to_application_error
-from activities.ports import (
-    Breakers,
-    ChatBackend,
-    EventChannel,
-    EventWriter,
-    Rules,
-    SpendLedger,
-    TurnStore,
+from activities.errors import (
+    AitherError,
+    AnswerMalformed,
+    BackendError,
+    BackendTimedOut,
+    ContextTooLong,
+    ModelMissing,
+    StoreUnavailable,
+    to_application_error,
 )
+from activities.ports import Breakers, ChatBackend, EventChannel, Rules, SpendLedger, TurnStore
 from activities.running import RunningCalls
-from activities.window import upper_bound
+from activities.window import prompt_bound
 
-HEARTBEAT = timedelta(seconds=2)
+log = logging.getLogger(__name__)
+
+AGAIN = timedelta(milliseconds=500)
+RECORDING_GRACE = timedelta(seconds=10)
+"""Before its time is over, an activity that could not record its answer fails in order."""
 BYTES_A_TOKEN = 8
 """More bytes than any tokenizer packs into a token on average: bounds what is read of a long conversation."""
 
@@ -50,22 +56,9 @@ class ChatPorts:
     rules: Rules
     running: RunningCalls
 
-
-@dataclass(slots=True)
-class _Attempt:
-    """One attempt at a step, as it goes."""
-
-    step: ChatStep
-    backend: Backend
-    context: TurnContext
-    hop: Hop
-    events: EventWriter
-    gathering: Gathering
-    began: float
-    first_token_ms: int | None = None
-
-    def timed(self) -> Hop:
-        return replace(self.hop, ran_ms=_ms_since(self.began), first_token_ms=self.first_token_ms)
+    def backend(self, name: str) -> Backend | None:
+        """The backend of that name, if it is configured here."""
+        return next((each for each in self.topology.backends if each.name == name), None)
 
 
 class ChatActivities:
@@ -88,17 +81,19 @@ class ChatActivities:
         return replace(result, barred=self._ports.breakers.barred())
 
     async def _chat(self, step: ChatStep) -> ChatResult:
-        ports = self._ports
-        backend = ports.topology.backend(step.rung.backend)
+        ports, info = self._ports, activity.info()
+        hop = hops.blank(step, info.current_attempt_scheduled_time, info.started_time)
+        backend = ports.backend(step.rung.backend)
+        if backend is None:
+            # The configuration has changed since the turn began: as good as gone.
+            why = f"{step.rung.backend} is not configured here any more"
+            return rulings.refused(hop, ModelMissing.code, why)
         earlier = [s for s in (step.consult_step, step.compose_step, step.continue_step) if s is not None]
         context = await ports.store.context(
             step.tenant_id, step.turn_id, step.step, backend.window_tokens * BYTES_A_TOKEN, earlier
         )
-        info = activity.info()
-        hop = hops.blank(step, info.current_attempt_scheduled_time, info.started_time)
         if context.answer is not None:
-            async with ports.events.writer(step.turn_id) as events:
-                return await self._take_up(step, backend, context, hop, events)
+            return await self._take_up(step, backend, context, hop)
         if context.status.ended:
             return ChatResult(hop=replace(hop, why=f"the turn was {context.status} already"), ended=True)
         if step.local_only and backend.locality is not Locality.LOCAL:
@@ -110,71 +105,89 @@ class ChatActivities:
         if isinstance(ticket, Barred):
             wait = timedelta(seconds=ticket.retry_in_s)
             return rulings.refused(hop, "breaker_open", ticket.why, retry_after=wait)
-        prefix = await self._prefix(step, backend, context)
-        async with ports.events.writer(step.turn_id) as events:
-            rulings.announce(step, context, events, attempt=info.attempt, offset=len(prefix))
-            attempt = _Attempt(
-                step=step,
-                backend=backend,
-                context=context,
-                hop=hop,
-                events=events,
-                gathering=Gathering(prefix),
-                began=time.monotonic(),
-            )
-            return await self._admitted(attempt, ticket, prefix)
+        return await self._admitted(step, backend, context, hop, ticket)
 
-    async def _admitted(self, attempt: _Attempt, ticket: int, prefix: str) -> ChatResult:
-        """Makes the call that the breaker let through, and reports to it whatever comes of it."""
-        breakers, name = self._ports.breakers, attempt.backend.name
+    async def _admitted(
+        self, step: ChatStep, backend: Backend, context: TurnContext, hop: Hop, ticket: int
+    ) -> ChatResult:
+        """Makes the call that the breaker let through, and tells the breaker whatever comes of it."""
+        breakers, number = self._ports.breakers, activity.info().attempt
+        told = False
         try:
-            result = await self._ask(attempt, prefix)
-        except BackendError as error:
-            breakers.report(name, ticket, error.code, error.retry_after)
-            return await self._failed(attempt, error)
-        except asyncio.CancelledError:
-            breakers.abandon(name, ticket)
-            if not self._ports.running.was_cancelled(attempt.step.turn_id):
-                raise
-            task = asyncio.current_task()
-            assert task is not None
-            task.uncancel()
-            return ChatResult(hop=attempt.timed(), ended=False)
-        except BaseException:
-            breakers.abandon(name, ticket)
-            raise
-        breakers.report(name, ticket, None)
-        return result
+            prefix, drops = await self._so_far(step, backend, context, number)
+            async with self._ports.events.writer(step.turn_id) as events:
+                attempt = Attempt(
+                    step=step,
+                    backend=backend,
+                    context=context,
+                    hop=hop,
+                    events=events,
+                    gathering=Gathering(prefix, hides_reason=not has_own_reason(context)),
+                    number=number,
+                    drops=drops,
+                )
+                try:
+                    result = await self._ask(attempt, prefix)
+                except BackendError as error:
+                    if attempt.asked or not isinstance(error, ContextTooLong):
+                        breakers.report(backend.name, ticket, error.code, error.retry_after)
+                        told = True
+                    return await self._failed(attempt, error)
+                except asyncio.CancelledError:
+                    if not self._ports.running.was_cancelled(step.turn_id):
+                        raise
+                    task = asyncio.current_task()
+                    assert task is not None
+                    task.uncancel()
+                    return ChatResult(hop=attempt.timed(), ended=False)
+                if attempt.asked:
+                    breakers.report(backend.name, ticket, None)
+                    told = True
+                return result
+        finally:
+            if not told:
+                breakers.abandon(backend.name, ticket)
 
-    async def _ask(self, attempt: _Attempt, prefix: str) -> ChatResult:
+    async def _ask(self, attempt: Attempt, prefix: str) -> ChatResult:
         """Asks, within the rung's time; sets the money aside first. Raises `BackendError`s."""
         step, backend = attempt.step, attempt.backend
         limit = step.rung.call_timeout.total_seconds()
         client = self._ports.backends[backend.name]
-        try:
-            async with _heartbeats(), asyncio.timeout(limit):
-                call = await call_for(step, backend, client, attempt.context, prefix.rstrip())
-                if (refusal := await self._reserve(attempt, call)) is not None:
-                    return refusal
-                async with contextlib.aclosing(client.stream(call)) as chunks:
-                    async for chunk in chunks:
-                        if chunk.model:
-                            rulings.check_served(backend, chunk.model)
-                        if (token := attempt.gathering.take(chunk)) is None:
-                            continue
-                        if attempt.first_token_ms is None:
-                            attempt.first_token_ms = _ms_since(attempt.began)
-                        attempt.events.emit(EventKind.TOKEN, token)
-        except TimeoutError as error:
-            raise BackendTimedOut(f"{backend.name} did not finish within {limit:.0f} s") from error
-        answer = attempt.gathering.answer(step.step, backend.name, backend.model)
-        return await self._judge(attempt, answer)
+        async with heartbeats():
+            try:
+                async with asyncio.timeout(limit):
+                    call = await call_for(step, backend, client, attempt.context, prefix.rstrip())
+                    if (refusal := await self._reserve(attempt, call)) is not None:
+                        return refusal
+                    rulings.announce(attempt)
+                    await self._listen(attempt, client, call)
+            except TimeoutError as error:
+                raise BackendTimedOut(f"{backend.name} did not finish within {limit:g} s") from error
+            answer = attempt.gathering.answer(step.step, backend.name, backend.model)
+            return await self._judge(attempt, answer)
 
-    async def _reserve(self, attempt: _Attempt, call: ChatCall) -> ChatResult | None:
+    async def _listen(self, attempt: Attempt, client: ChatBackend, call: ChatCall) -> None:
+        """Passes the answer on as it comes. Raises `BackendError`s."""
+        try:
+            async with contextlib.aclosing(client.stream(call)) as chunks:
+                async for chunk in chunks:
+                    if chunk.model:
+                        rulings.check_served(attempt.backend, chunk.model)
+                    if (token := attempt.gathering.take(chunk)) is not None:
+                        attempt.note_token()
+                        attempt.events.emit(EventKind.TOKEN, token)
+        except (AitherError, TimeoutError):
+            raise
+        except Exception as error:
+            # Left to Temporal, it would be asked again, and paid for, until the turn's time is over.
+            log.exception("backend %s failed in a way that nobody foresaw", attempt.backend.name)
+            raise BackendError(f"{attempt.backend.name} failed: {type(error).__name__}") from error
+
+    async def _reserve(self, attempt: Attempt, call: ChatCall) -> ChatResult | None:
         """Sets aside what the call can cost at most; a result where a cap forbids it."""
         backend, step = attempt.backend, attempt.step
         answer_tokens = call.sampling.max_tokens or step.max_tokens
-        nano = self._ports.rules.most(upper_bound(call.messages), answer_tokens, backend.price)
+        nano = self._ports.rules.most(prompt_bound(call), answer_tokens, backend.price)
         if nano == 0:
             return None
         reservation = await self._ports.ledger.reserve(rulings.spend_call(step, backend), nano, step.caps)
@@ -183,18 +196,22 @@ class ChatActivities:
         why = f"up to ${nano / hops.NANO:.6f} would break the {reservation.cap}'s cap"
         return rulings.refused(attempt.timed(), "over_budget", why)
 
-    async def _judge(self, attempt: _Attempt, answer: Answer) -> ChatResult:
-        """Lets a good answer stand, and leaves a flawed or handed-on one to the ladder."""
+    async def _judge(self, attempt: Attempt, answer: Answer) -> ChatResult:
+        """Lets a good answer stand, and leaves a flawed or handed-on one to the ladder.
+
+        Raises `AnswerMalformed` for a model that hands on what it was not offered to.
+        """
         step, context = attempt.step, attempt.context
-        pulled = step.offer_reason and any(call.name == REASON for call in answer.tool_calls)
+        calls_reason = any(call.name == REASON for call in answer.tool_calls) and not has_own_reason(context)
+        pulled = calls_reason and offers_reason(step, attempt.backend, context)
+        if calls_reason and not pulled:
+            raise AnswerMalformed(f"{attempt.backend.name} asked for a tool that was not offered")
         failed = failed_tools(context.input)
         verdict = None if pulled else self._ports.rules.judge(answer, context.sampling, failed)
         ends, outcome, why = rulings.ruling(step, answer, verdict, pulled=pulled)
         cost = self._cost(attempt.backend, answer)
         hop = hops.answered(attempt.timed(), answer, outcome, why, nano_usd=cost.nano_usd)
-        recorded = await self._ports.store.record_answer(
-            step.tenant_id, step.turn_id, answer, (*step.route, hop), final=ends, cost=cost
-        )
+        recorded = await self._record(step, answer, hop, cost, final=ends)
         attempt.events.emit(EventKind.HOP_ENDED, hops.view(hop))
         ended = recorded.status.ended
         if ended:
@@ -208,55 +225,67 @@ class ChatActivities:
             next_turn_id=recorded.next_turn_id,
         )
 
-    async def _take_up(
-        self, step: ChatStep, backend: Backend, context: TurnContext, hop: Hop, events: EventWriter
-    ) -> ChatResult:
+    async def _record(
+        self, step: ChatStep, answer: Answer, hop: Hop, cost: CallCost, *, final: bool
+    ) -> Recorded:
+        """Records the answer, for as long as the activity may last: a second call would be paid for again."""
+        info = activity.info()
+        lasts = info.start_to_close_timeout or timedelta.max
+        while True:
+            try:
+                return await self._ports.store.record_answer(
+                    step.tenant_id, step.turn_id, answer, (*step.route, hop), final=final, cost=cost
+                )
+            except StoreUnavailable:
+                if datetime.now(UTC) - info.started_time > lasts - RECORDING_GRACE:
+                    raise
+            await asyncio.sleep(AGAIN.total_seconds())
+
+    async def _take_up(self, step: ChatStep, backend: Backend, context: TurnContext, hop: Hop) -> ChatResult:
         """Goes on from an answer that an earlier attempt recorded before it was lost."""
         assert context.answer is not None
-        attempt = _Attempt(
-            step=step,
-            backend=backend,
-            context=context,
-            hop=hop,
-            events=events,
-            gathering=Gathering(),
-            began=time.monotonic(),
-        )
-        return await self._judge(attempt, context.answer)
+        async with heartbeats(), self._ports.events.writer(step.turn_id) as events:
+            attempt = Attempt(
+                step=step, backend=backend, context=context, hop=hop, events=events, gathering=Gathering()
+            )
+            return await self._judge(attempt, context.answer)
 
-    async def _failed(self, attempt: _Attempt, error: BackendError) -> ChatResult:
+    async def _failed(self, attempt: Attempt, error: BackendError) -> ChatResult:
         """Nothing is billed; the text so far is kept, for the next rung to go on from."""
         step, backend = attempt.step, attempt.backend
-        if backend.price is not None:
-            await self._ports.ledger.release(rulings.spend_call(step, backend))
         hop = replace(attempt.timed(), outcome=HopOutcome.FAILED, why=f"{error.code}: {error.message}")
-        text = attempt.gathering.text
-        if text.strip():
-            partial = Answer(
-                step=step.step,
-                text=text,
-                finish_reason=FinishReason.LENGTH,
-                backend=backend.name,
-                model=attempt.gathering.model or backend.model,
-            )
-            await self._ports.store.record_partial(step.tenant_id, step.turn_id, partial)
+        kept = False
+        # Without the store no text can be kept; the turn's end gives back what was set aside. The failure
+        # itself must come out, or Temporal would have the backend asked again.
+        with contextlib.suppress(StoreUnavailable):
+            if backend.price is not None:
+                await self._ports.ledger.release(rulings.spend_call(step, backend))
+            if partial := attempt.gathering.partial(step.step, backend.name, backend.model):
+                await self._ports.store.record_partial(step.tenant_id, step.turn_id, partial)
+                kept = True
         attempt.events.emit(EventKind.HOP_ENDED, hops.view(hop))
         return ChatResult(
             hop=hop,
             ended=False,
             error=TurnError(code=error.code, message=error.message),
             retry_after=error.retry_after,
-            broke_off=bool(text.strip()),
+            broke_off=kept,
         )
 
-    async def _prefix(self, step: ChatStep, backend: Backend, context: TurnContext) -> str:
-        """The text that the client has already and this backend can go on from; empty to start over."""
-        if not backend.can(Capability.PREFILL) or context.sampling.response_format or context.sampling.tools:
-            return ""
-        if activity.info().attempt > 1:
-            return await self._ports.events.text_so_far(step.turn_id, step.step)
+    async def _so_far(
+        self, step: ChatStep, backend: Backend, context: TurnContext, attempt: int
+    ) -> tuple[str, str]:
+        """The text that the client has and this backend goes on from, and else why it counts no more."""
         kept = context.earlier.get(step.continue_step) if step.continue_step is not None else None
-        return kept.text if kept else ""
+        text = kept.text if kept else ""
+        if goes_on(backend, context):
+            if attempt > 1:
+                text = await self._ports.events.text_so_far(step.turn_id, step.step) or text
+            if text:
+                return text, ""
+        if attempt > 1:
+            return "", "the attempt before this one was lost"
+        return "", f"{backend.name} cannot go on from another's text" if text else ""
 
     def _cost(self, backend: Backend, answer: Answer) -> CallCost:
         rules, reference = self._ports.rules, self._ports.topology.reference
@@ -265,23 +294,3 @@ class ChatActivities:
             reference_nano_usd=rules.cost_elsewhere(answer.usage, reference.price) if reference else 0,
             local=backend.locality is Locality.LOCAL,
         )
-
-
-@asynccontextmanager
-async def _heartbeats() -> AsyncGenerator[None]:
-    """Says that the call lives, and lets a cancellation in."""
-
-    async def beat() -> None:
-        while True:
-            await asyncio.sleep(HEARTBEAT.total_seconds())
-            activity.heartbeat()
-
-    task = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
-def _ms_since(began: float) -> int:
-    return round((time.monotonic() - began) * 1000)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+from activities.contracts.backends import Price
 from activities.contracts.chat import ChatCall, ChatChunk, Message, Sampling, Usage
 from activities.contracts.events import EventKind
 from activities.contracts.policy import Barred, Caps
@@ -18,7 +19,6 @@ from activities.contracts.records import (
     SpendCall,
     TurnContext,
 )
-from activities.contracts.topology import Price
 from activities.contracts.turn import Hop, TurnEnding
 
 FREE = CallCost()

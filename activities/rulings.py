@@ -1,15 +1,20 @@
 """What a call's result means for its step: whether it ends the turn, and what the route says of it."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
 from activities import hops
+from activities.attempts import Attempt
+from activities.contracts.backends import Backend, Locality
 from activities.contracts.events import EventKind
-from activities.contracts.records import Answer, SpendCall, TurnContext
-from activities.contracts.topology import Backend, Locality
+from activities.contracts.records import Answer, SpendCall
 from activities.contracts.turn import ChatResult, ChatStep, Hop, HopOutcome, TurnError
 from activities.errors import ModelReplaced
-from activities.ports import EventWriter, Verdict
+from activities.ports import Verdict
+
+_DATED = re.compile(r"[-@:](?:\d{3,}(?:-\d\d){0,2}|latest)")
+"""What a provider adds to a model's name without meaning another: a date, a build, `latest`."""
 
 
 def ruling(
@@ -31,21 +36,32 @@ def check_served(backend: Backend, served: str) -> None:
 
     Raises `ModelReplaced`, naming both.
     """
-    asked, found = backend.model.lower(), served.lower()
-    if not (found.startswith(asked) or asked.startswith(found) or found.endswith(f"/{asked}")):
-        raise ModelReplaced(f"{backend.name} was asked for {backend.model} and answered with {served}")
+    if not _same_model(backend.model.lower(), served.lower()):
+        raise ModelReplaced(f"{backend.name} was asked for {backend.model} and answered with {served[:100]}")
 
 
-def announce(step: ChatStep, context: TurnContext, events: EventWriter, *, attempt: int, offset: int) -> None:
+def _same_model(asked: str, served: str) -> bool:
+    """`gpt-4o` is `gpt-4o-2024-08-06` and `openai/gpt-4o`, but neither `gpt-4` nor `gpt-4o-mini`."""
+    asked = asked.removesuffix("-latest")
+    if asked == served or served.endswith(f"/{asked}") or asked.endswith(f"/{served}"):
+        return True
+    short, long = sorted((asked.rpartition("/")[2], served.rpartition("/")[2]), key=len)
+    return long.startswith(short) and _DATED.fullmatch(long[len(short) :]) is not None
+
+
+def announce(attempt: Attempt) -> None:
     """Tells the client who is being asked, and whether what it was told before still counts."""
+    step, attempt.asked = attempt.step, True
     provisional = step.offer_reason or not step.final
-    provisional = provisional or (step.climb_if_flawed and context.sampling.response_format is not None)
-    data = hops.started(step, provisional=provisional, offset=offset)
-    if attempt > 1 and not offset:
-        why = "the attempt before this one was lost"
-        events.emit(EventKind.HOP_RESTARTED, data | {"attempt": attempt, "why": why})
+    provisional = provisional or (
+        step.climb_if_flawed and attempt.context.sampling.response_format is not None
+    )
+    data = hops.started(step, provisional=provisional, offset=attempt.gathering.offset)
+    data["attempt"] = attempt.number
+    if attempt.drops:
+        attempt.events.emit(EventKind.HOP_RESTARTED, data | {"why": attempt.drops})
     else:
-        events.emit(EventKind.HOP_STARTED, data | {"attempt": attempt})
+        attempt.events.emit(EventKind.HOP_STARTED, data)
 
 
 def refused(hop: Hop, code: str, why: str, *, retry_after: timedelta | None = None) -> ChatResult:

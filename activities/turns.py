@@ -1,11 +1,15 @@
 """What happens to turns beside being answered: ending without an answer, starting, being looked after."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from temporalio import activity
 
+from activities.contracts.events import EventKind
 from activities.contracts.turn import NextTurn, TurnEnded, TurnEnding, TurnError, TurnStatus
 from activities.errors import AitherError, to_application_error
 from activities.hops import END_EVENTS
-from activities.ports import EventChannel, StartOutcome, TurnStarter, TurnStore
+from activities.ports import EventChannel, EventWriter, StartOutcome, TurnStarter, TurnStore
 
 SWEEP_LIMIT = 200
 
@@ -69,5 +73,18 @@ class TurnActivities:
     async def _end(self, ending: TurnEnding) -> TurnEnded:
         recorded = await self._store.end_turn(ending)
         async with self._events.writer(ending.turn_id) as events:
+            if recorded.status is TurnStatus.COMPLETED and ending.answer_step is not None:
+                _tell_anew(events, ending.answer_step, recorded.turn)
             events.emit(END_EVENTS[recorded.status], recorded.turn)
         return TurnEnded(status=recorded.status, next_turn_id=recorded.next_turn_id)
+
+
+def _tell_anew(events: EventWriter, step: int, turn: Mapping[str, Any]) -> None:
+    """Another answer than the one told last goes out: the client drops that one, and gets this one whole."""
+    answer = turn["answer"]
+    why = "nothing better came than this answer"
+    events.emit(EventKind.HOP_RESTARTED, {"step": step, "why": why, "offset": 0})
+    token: dict[str, Any] = {"text": answer["text"], "offset": 0}
+    if answer["tool_calls"]:
+        token["tool_calls"] = [{"index": i, **call} for i, call in enumerate(answer["tool_calls"])]
+    events.emit(EventKind.TOKEN, token)

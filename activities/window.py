@@ -1,8 +1,9 @@
 """Fitting a conversation into a model's window: the system part and the newest messages stay."""
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 
-from activities.contracts.chat import Message, Role
+from activities.contracts.chat import ChatCall, Message, Role
 from activities.errors import ContextTooLong
 
 BYTES_A_MESSAGE = 32
@@ -55,3 +56,10 @@ def upper_bound(messages: Sequence[Message]) -> int:
         + BYTES_A_MESSAGE
         for m in messages
     )
+
+
+def prompt_bound(call: ChatCall) -> int:
+    """Tokens that the call's whole prompt cannot exceed: its messages, and the tools and format beside them."""
+    beside = (*call.sampling.tools, call.sampling.response_format)
+    extra = sum(len(json.dumps(each)) + BYTES_A_MESSAGE for each in beside if each)
+    return upper_bound(call.messages) + extra

@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from activities.contracts.topology import Topology
 from api import docs, openapi, problems
 from api.following import Follower
 from api.health import Health
@@ -17,6 +18,7 @@ from api.routes import events, health, turns
 from api.runs import TemporalRuns, TurnRuns
 from api.state import State
 from api.turns import Turns
+from infra.postgres.agents import PostgresAgents
 from infra.postgres.database import Database
 from infra.postgres.keys import PostgresKeys
 from infra.postgres.turns import PostgresTurns
@@ -39,12 +41,14 @@ def create_app(settings: Settings, *, runs: TurnRuns | None = None) -> FastAPI:
     """The app for these settings. `runs` stands in for Temporal, in tests.
 
     Nothing that it needs has to be there when it starts: connections are made when they are first used.
+    Raises `ConfigError` for an `aither.toml` with mistakes.
     """
     closing = asyncio.Event()
+    topology = load_topology(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with _wired(settings, runs, closing) as state:
+        async with _wired(settings, topology, runs, closing) as state:
             app.state.aither = state
             yield
 
@@ -67,9 +71,10 @@ def create_app(settings: Settings, *, runs: TurnRuns | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _wired(settings: Settings, runs: TurnRuns | None, closing: asyncio.Event) -> AsyncGenerator[State]:
+async def _wired(
+    settings: Settings, topology: Topology, runs: TurnRuns | None, closing: asyncio.Event
+) -> AsyncGenerator[State]:
     """The parts, connected to each other; closed with the block."""
-    topology = load_topology(settings)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             Database.connect(settings.database_dsn, settings.database_pool_size, lazy=True)
@@ -80,7 +85,7 @@ async def _wired(settings: Settings, runs: TurnRuns | None, closing: asyncio.Eve
         runs = runs or TemporalRuns(
             await connect(settings, lazy=True), lifetime=timedelta(seconds=settings.turn_timeout_seconds)
         )
-        rows = PostgresTurns(database)
+        rows, agents = PostgresTurns(database), PostgresAgents(database)
         yield State(
             settings=settings,
             topology=topology,
@@ -92,6 +97,7 @@ async def _wired(settings: Settings, runs: TurnRuns | None, closing: asyncio.Eve
                 runs,
                 topology,
                 Follower(rows, redis, closing),
+                agents=agents,
                 preview_chars=settings.history_preview_chars,
             ),
             events=redis,

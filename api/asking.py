@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from activities.contracts.chat import Message, Sampling
+from activities.contracts.policy import Bounds
 from activities.contracts.turn import TurnStatus
 
 
@@ -18,6 +19,7 @@ class TurnRequest:
     keep_conversation: bool = True
     effort: int | None = None
     agent: str | None = None
+    bounds: Bounds = field(default_factory=Bounds)
     priority: int | None = None
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     idempotency_key: str | None = None

@@ -16,9 +16,12 @@ POLICY = (
 
 
 def install(app: FastAPI) -> None:
-    """Serves Swagger UI from the copy that a package carries."""
+    """Serves Swagger UI from the copy that a package carries; the bare document where that is missing."""
+    folder = _folder()
 
     async def docs() -> Response:
+        if folder is None:
+            return RedirectResponse(app.openapi_url or "/openapi.json")
         page = get_swagger_ui_html(
             openapi_url=app.openapi_url or "",
             title="Aither API",
@@ -39,8 +42,9 @@ def install(app: FastAPI) -> None:
 
     app.add_api_route("/docs", docs, include_in_schema=False)
     app.add_api_route("/", root, include_in_schema=False)
-    for name in ASSETS:
-        _serve(app, _folder() / name)
+    if folder is not None:
+        for name in ASSETS:
+            _serve(app, folder / name)
 
 
 def _serve(app: FastAPI, file: Path) -> None:
@@ -50,8 +54,7 @@ def _serve(app: FastAPI, file: Path) -> None:
     app.add_api_route(f"/docs/{file.name}", asset, include_in_schema=False)
 
 
-def _folder() -> Path:
+def _folder() -> Path | None:
     """Where the package `fastapi-offline` keeps Swagger UI; its code is not run."""
     spec = find_spec("fastapi_offline")
-    assert spec is not None and spec.origin is not None
-    return Path(spec.origin).parent / "static"
+    return Path(spec.origin).parent / "static" if spec is not None and spec.origin else None

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from redis.exceptions import RedisError
@@ -19,7 +20,7 @@ LOOK_EVERY_S = 2.5
 """How long a silent stream is trusted before the row is looked at, hence what a lost stream costs at most."""
 POLL_S = 1.0
 """How often the row is looked at while Redis is away."""
-STALE_S = 0.01
+STALE_S = 0.0
 """The same for a turn that had ended before anybody asked: its stream has said all that it will say."""
 END_GRACE_S = 0.2
 """Between recording an end and telling it: a stream gets so long to say what its row says already."""
@@ -72,22 +73,18 @@ class Follower:
         view = await self._rows.view(tenant_id, turn_id)
         if view is None:
             raise TurnNotFound(f"there is no turn {turn_id}")
-        relay = Relay()
-        patience = STALE_S if has_ended(view) else LOOK_EVERY_S
+        reader = _Reader(tenant_id, turn_id, STALE_S if has_ended(view) else LOOK_EVERY_S)
         if after is None or after == STARTED_ID:
-            first = [started(view)] if after is None else []
-            return self._batches(tenant_id, turn_id, relay, first, "0", patience)
+            return self._batches(reader, [started(view)] if after is None else [])
         if has_ended(view) and after == rebuilt_end_id(view):
             return None
         held, rest = await self._split(turn_id, after)
         if not held:
-            return self._batches(tenant_id, turn_id, relay, [relay.lose(after)], "0", patience)
+            return self._batches(reader, [reader.relay.lose(after)])
         if held[-1].kind.ends:
             return None
-        _told(relay, held)
-        first = _told(relay, rest)
-        position = (rest or held)[-1].id
-        return self._batches(tenant_id, turn_id, relay, first, position, patience)
+        reader.hear(held)
+        return self._batches(reader, reader.hear(rest))
 
     async def _split(self, turn_id: str, after: str) -> tuple[list[TurnEvent], list[TurnEvent]]:
         """The stream's events up to and including the one with the id `after`, and those read beyond it.
@@ -97,56 +94,50 @@ class Follower:
         held: list[TurnEvent] = []
         position = "0"
         try:
-            while events := await self._events.read(turn_id, position, block_ms=1):
-                for index, event in enumerate(events):
-                    if event.id == after:
-                        return [*held, *events[: index + 1]], events[index + 1 :]
-                held += events
-                position = events[-1].id
-        except (RedisError, OSError):
+            async with asyncio.timeout(LOOK_EVERY_S):
+                while events := await self._events.read(turn_id, position, block_ms=0):
+                    for index, event in enumerate(events):
+                        if event.id == after:
+                            return [*held, *events[: index + 1]], events[index + 1 :]
+                    held += events
+                    position = events[-1].id
+        except (RedisError, OSError, TimeoutError):
             pass
         return [], []
 
-    async def _batches(
-        self,
-        tenant_id: str,
-        turn_id: str,
-        relay: Relay,
-        first: list[TurnEvent],
-        position: str,
-        patience: float,
-    ) -> Batches:
+    async def _batches(self, reader: "_Reader", first: list[TurnEvent]) -> Batches:
         yield first
         if first and first[-1].kind.ends:
             return
         while not self._closing.is_set():
-            events = await self._read(turn_id, position, patience)
+            events = await self._read(reader)
             if events:
-                position = events[-1].id
-                told = _told(relay, events)
+                told = reader.hear(events)
                 yield told
                 if told and told[-1].kind.ends:
                     return
                 continue
-            view = await self._look(tenant_id, turn_id)
+            view = await self._look(reader.tenant_id, reader.turn_id)
             if view is not None and has_ended(view):
-                if events is None or patience < LOOK_EVERY_S:
+                if events is None or reader.patience < LOOK_EVERY_S:
                     del view["input"]
-                    yield list(relay.end(view))
+                    yield list(reader.relay.end(view))
                     return
-                patience = END_GRACE_S
+                reader.patience = END_GRACE_S
                 continue
             yield []
             if events is None:
                 await asyncio.sleep(POLL_S)
 
-    async def _read(self, turn_id: str, position: str, patience: float) -> list[TurnEvent] | None:
-        """What the stream says within `patience` seconds; None where it cannot be read."""
+    async def _read(self, reader: "_Reader") -> list[TurnEvent] | None:
+        """What the stream says while the reader has patience; None where it cannot be read."""
         try:
-            async with asyncio.timeout(patience + 1):
-                return await self._events.read(turn_id, position, block_ms=int(patience * 1000))
+            async with asyncio.timeout(reader.patience + 1):
+                return await self._events.read(
+                    reader.turn_id, reader.position, block_ms=int(reader.patience * 1000)
+                )
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("turn %s is followed by its row: %s", turn_id, type(error).__name__)
+            log.warning("turn %s is followed by its row: %s", reader.turn_id, type(error).__name__)
             return None
 
     async def _look(self, tenant_id: str, turn_id: str) -> dict[str, Any] | None:
@@ -156,14 +147,25 @@ class Follower:
             return None
 
 
-def _told(relay: Relay, events: list[TurnEvent]) -> list[TurnEvent]:
-    """What the reader is told for these events of the stream, up to the turn's end."""
-    told: list[TurnEvent] = []
-    for event in events:
-        told += relay.hear(event)
-        if event.kind.ends:
-            break
-    return told
+@dataclass(slots=True)
+class _Reader:
+    """One who follows a turn: where in the stream, what they hold, how long a silent stream is trusted."""
+
+    tenant_id: str
+    turn_id: str
+    patience: float
+    position: str = "0"
+    relay: Relay = field(default_factory=Relay)
+
+    def hear(self, events: list[TurnEvent]) -> list[TurnEvent]:
+        """What the reader is told for these events of the stream, up to the turn's end."""
+        told: list[TurnEvent] = []
+        for event in events:
+            self.position = event.id
+            told += self.relay.hear(event)
+            if event.kind.ends:
+                break
+        return told
 
 
 def has_ended(view: Mapping[str, Any]) -> bool:

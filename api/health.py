@@ -24,7 +24,7 @@ class Health:
         self._version = version
         self._parts: dict[str, Callable[[], Awaitable[object]]] = {
             "postgres": lambda: database.run(lambda c: c.fetchval("select 1")),
-            "redis": lambda: events.read("health", "0", block_ms=1),
+            "redis": lambda: events.read("health", "0", block_ms=0),
             "temporal": runs.healthy,
         }
         self._looked_at = 0.0

@@ -5,16 +5,24 @@ from collections.abc import Sequence
 import msgspec
 import orjson
 
+from activities.contracts.agents import Agent
+from activities.contracts.backends import Ladder
 from activities.contracts.chat import Message, Role, Sampling
-from activities.contracts.topology import Ladder, Topology
+from activities.contracts.policy import Estimate
+from activities.contracts.records import TurnStart
+from activities.contracts.topology import Topology
+from activities.contracts.turn import TurnStatus
 from api.asking import TurnRequest
+from api.policies import checked, effective
 from api.problems import FieldError, Problem, invalid
 from infra.ids import is_id, new_id
 from infra.postgres.keys import Caller
 from infra.postgres.turns import NewTurn
+from workflows.policy import effort
+from workflows.policy.combine import bounds_of
 from workflows.policy.models import ladder_for, model_names
+from workflows.policy.plans import USUAL_ANSWER_TOKENS, prompt_estimate
 
-DEFAULT_EFFORT = 3
 MOST_BYTES_A_TOKEN = 16
 """What has more bytes than this a token of the window certainly does not fit; workers count exactly."""
 
@@ -32,13 +40,16 @@ def ladder_of(topology: Topology, model: str) -> Ladder:
     return ladder
 
 
-def new_turn(caller: Caller, request: TurnRequest, ladder: Ladder, topology: Topology) -> NewTurn:
+def new_turn(
+    caller: Caller, request: TurnRequest, ladder: Ladder, topology: Topology, agent: Agent | None = None
+) -> NewTurn:
     """The turn to store, with an id of its own. Raises a 4xx `Problem` that names the field at fault."""
-    if request.agent is not None:
-        raise invalid("agent", f"there is no agent named {request.agent[:100]!r}; leave it out")
     if request.conversation_id is not None and not is_id("conv", request.conversation_id):
         raise no_conversation(request.conversation_id)
     _check_window(request.messages, ladder, topology)
+    policy = effective(topology, caller, agent, checked(request.bounds, topology))
+    estimate = effort.estimate(newest_text(request.messages))
+    chosen, effort_why = _effort(request, agent, topology, estimate)
     new_conversation = request.keep_conversation and request.conversation_id is None
     conversation_id = request.conversation_id if request.keep_conversation else None
     return NewTurn(
@@ -46,11 +57,17 @@ def new_turn(caller: Caller, request: TurnRequest, ladder: Ladder, topology: Top
         turn_id=new_id("turn"),
         conversation_id=new_id("conv") if new_conversation else conversation_id,
         new_conversation=new_conversation,
-        model=request.model,
-        effort=DEFAULT_EFFORT if request.effort is None else request.effort,
-        effort_why="default" if request.effort is None else "asked for",
+        model=climbed_model(caller, request.model),
+        effort=chosen,
+        effort_why=effort_why,
+        intent=estimate.intent.value,
+        intent_why=estimate.intent_why,
         priority=_priority(caller, request.priority),
-        agent=request.agent,
+        agent=agent.name if agent else None,
+        agent_version=agent.version if agent else None,
+        policy=bounds_of(policy),
+        prompt_tokens=prompt_estimate(request.messages, agent.texts.system_text() if agent else ""),
+        answer_tokens=request.sampling.max_tokens or USUAL_ANSWER_TOKENS,
         input=_encoded("input", request.messages),
         sampling=_sampling(request.sampling),
         metadata=orjson.dumps(request.metadata),
@@ -60,10 +77,47 @@ def new_turn(caller: Caller, request: TurnRequest, ladder: Ladder, topology: Top
     )
 
 
-def preview(messages: Sequence[Message], chars: int) -> str:
+def start_of(turn: NewTurn, messages: Sequence[Message], preview_chars: int) -> TurnStart:
+    """What the workflow of a turn that was just stored starts from, as its row would say."""
+    return TurnStart(
+        status=TurnStatus.RUNNING,
+        model=turn.model,
+        effort=turn.effort,
+        effort_why=turn.effort_why,
+        priority=turn.priority,
+        policy=turn.policy,
+        prompt_tokens=turn.prompt_tokens,
+        answer_tokens=turn.answer_tokens,
+        preview=_preview(messages, preview_chars),
+    )
+
+
+def climbed_model(caller: Caller, model: str) -> str:
+    """The model that is asked for: `auto` is the key's ladder, where the key has one."""
+    return f"auto:{caller.ladder}" if model == "auto" and caller.ladder else model
+
+
+def newest_text(messages: Sequence[Message]) -> str:
+    """The newest user message."""
+    return next((m.content for m in reversed(messages) if m.role is Role.USER), "")
+
+
+def _preview(messages: Sequence[Message], chars: int) -> str:
     """The head of the newest user message, on one line: what the trace may show of the text."""
-    newest = next((m.content for m in reversed(messages) if m.role is Role.USER), "")
-    return " ".join(newest[: chars * 4].split())[:chars]
+    return " ".join(newest_text(messages)[: chars * 4].split())[:chars]
+
+
+def _effort(
+    request: TurnRequest, agent: Agent | None, topology: Topology, estimate: Estimate
+) -> tuple[int, str]:
+    """How hard to try, and who says so."""
+    if request.effort is not None:
+        return request.effort, "asked for"
+    if agent is not None and agent.texts.effort is not None:
+        return agent.texts.effort, f"agent {agent.name}'s default"
+    if topology.default_effort is not None:
+        return topology.default_effort, "the configured default"
+    return estimate.effort, f"estimated: {estimate.effort_why}"
 
 
 def no_conversation(conversation_id: str | None) -> Problem:

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import FieldError, Problem
+from api.problems import FieldError, Problem, unforeseen
 
 SAFETY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -29,14 +29,24 @@ class Limits:
             await self._app(scope, receive, send)
             return
 
+        begun = False
+
         async def guarded(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = message["headers"] = [*message["headers"], *SAFETY_HEADERS]
                 if not any(name == b"cache-control" for name, _ in headers):
                     headers.append(NO_STORE)
             await send(message)
 
-        await self._app(scope, self._bounded(scope, receive), guarded)
+        try:
+            await self._app(scope, self._bounded(scope, receive), guarded)
+        except Exception as error:
+            # Answered here rather than by the framework, whose reply would lack these headers.
+            if begun:
+                raise
+            await unforeseen(scope["method"], scope["path"], error)(scope, receive, guarded)
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         """`receive`, raising a 413 as soon as more is announced or has come than is allowed."""

@@ -1,31 +1,19 @@
 """The REST surface in types: what is taken is checked by these models, what is given is described by them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from activities.contracts.chat import FinishReason, Role
+from activities.contracts.policy import Intent
 from activities.contracts.turn import HopOutcome, TurnStatus
+from api.policies import PolicyBody, PolicyView
+from api.shapes import Given, JsonObject, Taken
 
 EXAMPLE_TURN = "turn_01k5h6v9c2m8r4t0x3z7q5w1ne"
 EXAMPLE_CONVERSATION = "conv_01k5h6v9c1d3f5g7h9j2k4m6np"
 MOST_MESSAGES = 4096
-
-
-JsonObject = dict[str, Any]
-
-
-class Taken(BaseModel):
-    """A request's part: nothing but the fields named here, in the types that JSON has for them."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Given(BaseModel):
-    """A reply's part."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class ToolCallBody(Taken):
@@ -83,12 +71,18 @@ class TurnBody(Taken):
         default="auto",
         min_length=1,
         max_length=200,
-        description="`auto` climbs the default ladder, `auto:NAME` another; a model's name pins that model.",
+        description="`auto` climbs the key's ladder, `auto:NAME` another; a model's name pins that model.",
     )
     effort: int | None = Field(
-        default=None, ge=1, le=10, description="How hard to try; 3 unless given. Scales depth and spend."
+        default=None,
+        ge=1,
+        le=10,
+        description="How hard to try. Unless given it is the agent's or the configured one, or is estimated.",
     )
-    agent: str | None = Field(default=None, max_length=128, description="The agent that is to answer.")
+    agent: str | None = Field(
+        default=None, max_length=128, description="The agent that is to answer, in its newest version."
+    )
+    policy: PolicyBody | None = None
     priority: int | None = Field(
         default=None,
         ge=1,
@@ -197,16 +191,19 @@ class TurnView(Given):
     model: str = Field(examples=["auto"])
     effort: int
     effort_why: str
-    intent: str | None = Field(description="What the question wants done, where that was judged.")
+    intent: Intent | None = Field(description="What the question wants done.")
     intent_why: str | None
     priority: int
     agent: str | None
     agent_version: int | None
-    policy: JsonObject = Field(description="What the turn may do and cost, as it was asked for.")
+    policy: PolicyView
     metadata: dict[str, str]
     answer: AnswerView | None = Field(description="Null until the turn has completed.")
     usage: UsageView
     cost_usd: float
+    reference_cost_usd: float = Field(
+        description="What the same tokens would have cost on the configured reference model."
+    )
     route: list[HopView]
     error: ErrorView | None = Field(description="Set when the turn has failed.")
     accepted_at: datetime

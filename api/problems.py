@@ -24,6 +24,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "turn_not_found": (404, "There is no such turn"),
     "conversation_not_found": (404, "There is no such conversation"),
     "model_not_found": (404, "There is no such model"),
+    "agent_not_found": (404, "There is no such agent"),
     "method_not_allowed": (405, "This address does not take that method"),
     "idempotency_conflict": (409, "The idempotency key belongs to another request"),
     "body_too_large": (413, "The body is too large"),
@@ -107,11 +108,10 @@ def field_path(loc: Sequence[str | int]) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of the app a problem."""
+    """Makes every error of the app a problem; those that nobody foresaw are left to `Limits`."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(AitherError, _aither)
-    app.add_exception_handler(Exception, _unforeseen)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -137,15 +137,16 @@ async def _validation(request: Request, error: Exception) -> Response:
 async def _aither(request: Request, error: Exception) -> Response:
     assert isinstance(error, AitherError)
     if error.code not in CATALOGUE:
-        return await _unforeseen(request, error)
+        return unforeseen(request.method, request.url.path, error)
     retry_after = {"Retry-After": "2"} if error.retryable else None
     return Problem(error.code, error.message, headers=retry_after).response(request.url.path)
 
 
-async def _unforeseen(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+def unforeseen(method: str, path: str, error: Exception) -> Response:
+    """The reply to a request that failed in a way that nobody foresaw: logged, and shown to nobody."""
+    log.error("%s %s failed", method, path, exc_info=error)
     detail = "the request could not be served; try again, and if it repeats, look into the API's log"
-    return Problem("internal", detail).response(request.url.path)
+    return Problem("internal", detail).response(path)
 
 
 def _sayable(text: str) -> str:

@@ -9,6 +9,7 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from activities.contracts.chat import Message, Role, Sampling, ToolCall
+from activities.contracts.policy import Bounds
 from api.asking import TurnRequest
 from api.models import MessageBody, TurnBody
 from api.problems import FieldError, Problem, field_path, invalid, invalid_fields
@@ -31,6 +32,7 @@ async def read_turn(request: Request, idempotency_key: str | None) -> TurnReques
         conversation_id=body.conversation_id,
         effort=body.effort,
         agent=body.agent,
+        bounds=body.policy.bounds() if body.policy else Bounds(),
         priority=body.priority,
         metadata=body.metadata,
         idempotency_key=idempotency_key,

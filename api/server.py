@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import sys
 from types import FrameType
 
 import uvicorn
 
 from api.app import create_app
+from infra.config.mistakes import ConfigError
 from infra.settings import settings
 
 GRACE_S = 5
@@ -30,7 +32,11 @@ def main() -> None:
     """Serves until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     configured = settings()
-    app = create_app(configured)
+    try:
+        app = create_app(configured)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
     config = uvicorn.Config(
         app,
         host=configured.host,
@@ -41,7 +47,6 @@ def main() -> None:
         access_log=False,
         log_config=None,
         server_header=False,
-        date_header=False,
         proxy_headers=False,
         backlog=2048,
         timeout_keep_alive=75,

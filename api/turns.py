@@ -2,27 +2,31 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from redis.exceptions import RedisError
 
+from activities.contracts.agents import Agent
 from activities.contracts.events import TurnEvent
+from activities.contracts.policy import Barred
 from activities.contracts.topology import Topology
 from activities.contracts.turn import TurnEnding, TurnStatus
 from activities.errors import TurnNotFound
 from api.asking import AcceptedTurn, TurnRequest
 from api.following import Batches, Follower, has_ended
-from api.intake import ladder_of, new_turn, no_conversation, preview
+from api.intake import climbed_model, ladder_of, new_turn, no_conversation, start_of
+from api.policies import no_agent
 from api.problems import FieldError, Problem
 from api.relay import ENDS
 from api.runs import TurnRuns
-from api.starting import turn_input
 from infra.ids import is_id
+from infra.postgres.agents import AgentNotFound, PostgresAgents
 from infra.postgres.keys import Caller
 from infra.postgres.turns import AcceptOutcome, PostgresTurns
 from infra.redis_events import RedisEvents
 from workflows.policy.models import ladder_for
+from workflows.policy.plans import turn_input
 
 __all__ = ["AcceptedTurn", "TurnRequest", "Turns"]
 
@@ -45,14 +49,18 @@ class Turns:
         topology: Topology,
         follower: Follower,
         *,
+        agents: PostgresAgents,
         preview_chars: int,
+        barred: Callable[[], tuple[Barred, ...]] = tuple,
     ) -> None:
         self._rows = rows
         self._events = events
         self._runs = runs
         self._topology = topology
         self._follower = follower
+        self._agents = agents
         self._preview_chars = preview_chars
+        self._barred = barred
         self._owners: dict[str, str] = {}
 
     async def accept(self, caller: Caller, request: TurnRequest) -> AcceptedTurn:
@@ -60,8 +68,9 @@ class Turns:
 
         Raises a `Problem` for a request that cannot be served; nothing is stored then.
         """
-        ladder = ladder_of(self._topology, request.model)
-        turn = new_turn(caller, request, ladder, self._topology)
+        ladder = ladder_of(self._topology, climbed_model(caller, request.model))
+        agent = await self._agent(caller, request.agent)
+        turn = new_turn(caller, request, ladder, self._topology, agent)
         accepted = await self._rows.accept(turn)
         if accepted.outcome is AcceptOutcome.CONFLICT:
             raise Problem(
@@ -74,9 +83,16 @@ class Turns:
         turn_id = accepted.turn_id
         self._remember(turn_id, caller.tenant_id)
         if accepted.status is TurnStatus.RUNNING:
-            shown = preview(request.messages, self._preview_chars)
+            start = start_of(turn, request.messages, self._preview_chars)
             await self._runs.start(
-                turn_input(caller.tenant_id, turn_id, turn, shown, ladder=ladder, topology=self._topology)
+                turn_input(
+                    self._topology,
+                    ladder,
+                    start,
+                    tenant_id=caller.tenant_id,
+                    turn_id=turn_id,
+                    barred=self._barred(),
+                )
             )
         if accepted.outcome is AcceptOutcome.ACCEPTED:
             return AcceptedTurn(turn_id=turn_id, conversation_id=turn.conversation_id, status=accepted.status)
@@ -170,8 +186,19 @@ class Turns:
         ladder = ladder_for(self._topology, row.model)
         # A turn whose model is gone is ended by the workers' sweep, which says so.
         if ladder is not None and row.status is TurnStatus.RUNNING:
-            turn = turn_input(tenant_id, turn_id, row, row.preview, ladder=ladder, topology=self._topology)
+            turn = turn_input(
+                self._topology, ladder, row, tenant_id=tenant_id, turn_id=turn_id, barred=self._barred()
+            )
             await self._runs.start(turn)
+
+    async def _agent(self, caller: Caller, name: str | None) -> Agent | None:
+        """The newest version of the agent that is asked for. Raises a 404 `Problem`."""
+        if name is None:
+            return None
+        try:
+            return await self._agents.get(caller.tenant_id, name)
+        except AgentNotFound:
+            raise no_agent(name) from None
 
     async def _announce_cancel(self, turn_id: str) -> None:
         """Tells the workers at once. Without Redis they learn of it with their next heartbeat."""

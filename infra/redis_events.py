@@ -5,7 +5,7 @@ costs liveness, never an answer: writing never fails an attempt, and a reader fa
 
 An entry's id is `<epoch>-<sequence>`: the epoch is the millisecond at which the attempt began. Redis
 refuses an id that is not above the last one, so an attempt that has been replaced is fenced off by the
-stream itself.
+stream itself. Only with its first words may an attempt move its epoch up, past one whose clock is ahead.
 """
 
 # redis-py publishes no complete types.
@@ -14,7 +14,7 @@ stream itself.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -53,7 +53,7 @@ class RedisEventWriter:
         self._ttl_s = ttl_s
         self._epoch = time.time_ns() // 1_000_000
         self._sequence = 0
-        self._waiting: list[tuple[str, str, bytes]] = []
+        self._waiting: list[tuple[int, EventKind, bytes]] = []
         self._task: asyncio.Task[None] | None = None
         self._fenced = False
 
@@ -62,7 +62,7 @@ class RedisEventWriter:
         if self._fenced:
             return
         self._sequence += 1
-        self._waiting.append((f"{self._epoch}-{self._sequence}", kind.value, orjson.dumps(data)))
+        self._waiting.append((self._sequence, kind, orjson.dumps(data)))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._flush())
 
@@ -74,17 +74,15 @@ class RedisEventWriter:
     async def _flush(self) -> None:
         while self._waiting and not self._fenced:
             batch, self._waiting = self._waiting, []
+            first = batch[0][0] == 1
             try:
-                pipe = self._redis.pipeline(transaction=False)
-                for event_id, kind, data in batch:
-                    pipe.xadd(self._key, {"k": kind, "d": data}, id=event_id)
-                ends = EventKind(batch[-1][1]).ends
-                if ends:
-                    pipe.xadd(self._end_key, {"d": batch[-1][2]})
-                    pipe.expire(self._end_key, self._ttl_s)
-                if ends or batch[0][0].endswith("-1"):
-                    pipe.expire(self._key, self._ttl_s)
-                await pipe.execute()
+                try:
+                    await self._send(batch)
+                except ResponseError:
+                    if not first:
+                        raise
+                    await self._overtake()
+                    await self._send(batch)
             except ResponseError as error:
                 # The only id that Redis refuses is one that a later attempt has overtaken.
                 log.warning("stream %s: %s", self._key, error)
@@ -94,6 +92,24 @@ class RedisEventWriter:
                 # a fenced writer leaves the reader to the turn's row, which is never wrong.
                 log.warning("stream %s is lost to its readers: %s", self._key, type(error).__name__)
                 self._fenced = True
+
+    async def _send(self, batch: Sequence[tuple[int, EventKind, bytes]]) -> None:
+        pipe = self._redis.pipeline(transaction=False)
+        for sequence, kind, data in batch:
+            pipe.xadd(self._key, {"k": kind.value, "d": data}, id=f"{self._epoch}-{sequence}")
+        last = batch[-1]
+        if last[1].ends:
+            pipe.xadd(self._end_key, {"d": last[2]})
+            pipe.expire(self._end_key, self._ttl_s)
+        if last[1].ends or batch[0][0] == 1:
+            pipe.expire(self._key, self._ttl_s)
+        await pipe.execute()
+
+    async def _overtake(self) -> None:
+        """Puts this attempt behind the one before it, where the other's machine has a clock that is ahead."""
+        newest: Any = await self._redis.xrevrange(self._key, count=1)
+        if newest:
+            self._epoch = int(newest[0][0].partition(b"-")[0]) + 1
 
 
 class RedisEvents:
@@ -148,9 +164,10 @@ class RedisEvents:
     async def read(self, turn_id: str, after: str, *, block_ms: int) -> list[TurnEvent]:
         """Events with ids above `after` ("0" reads from the start), or none after `block_ms` milliseconds.
 
+        0 takes what is there, at once; an idle Redis wakes from short waits only every 100 ms.
         Raises `redis.exceptions.RedisError` or OSError when Redis is away: the caller falls back to the row.
         """
-        found: Any = await self._redis.xread({stream_key(turn_id): after}, count=1000, block=block_ms)
+        found: Any = await self._redis.xread({stream_key(turn_id): after}, count=1000, block=block_ms or None)
         return [_event(raw_id, fields) for _, entries in found or [] for raw_id, fields in entries]
 
     async def read_end(self, turn_id: str, *, block_ms: int) -> dict[str, Any] | None:

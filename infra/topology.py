@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from activities.contracts.topology import Backend, Capability, Dialect, Ladder, Rung, Topology
+from activities.contracts.backends import Backend, Capability, Dialect, Ladder, Rung
+from activities.contracts.topology import Topology
 from infra.config.assembly import assembled
 from infra.config.document import opened
 from infra.settings import Settings
@@ -21,13 +22,18 @@ def load_topology(settings: Settings) -> Topology:
     return default if file is None else assembled(opened(file), default)
 
 
+def embedded_chat_url(settings: Settings) -> str:
+    """Where `aither up` serves its small chat model."""
+    return f"http://{settings.host}:{settings.orchestrator_port}/v1"
+
+
 def embedded_topology(settings: Settings) -> Topology:
     """One orchestrator (the small model that `up` serves) and a ladder that has nothing above it."""
     orchestrator = Backend(
         name="orchestrator",
         pool="llm-orchestrator",
         dialect=Dialect.LLAMACPP,
-        base_url=f"http://{settings.host}:{settings.orchestrator_port}/v1",
+        base_url=embedded_chat_url(settings),
         model=EMBEDDED_CHAT_MODEL,
         slots=settings.orchestrator_slots,
         window_tokens=settings.orchestrator_window_tokens,

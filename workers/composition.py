@@ -1,7 +1,7 @@
 """What a worker process is made of: its connections, adapters and activities, wired in one place."""
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ from temporalio.client import Client
 
 from activities.chat import ChatActivities, ChatPorts
 from activities.contracts.topology import Topology
+from activities.ports import Breakers, ChatBackend
 from activities.running import RunningCalls
 from activities.turns import TurnActivities
 from infra.llm.backends import open_backends
@@ -45,6 +46,16 @@ class PolicyRules:
     cost_elsewhere = staticmethod(budget.cost_elsewhere)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connections:
+    """What a worker process holds open while it runs."""
+
+    client: Client
+    database: Database
+    events: RedisEvents
+    backends: Mapping[str, ChatBackend]
+
+
 @asynccontextmanager
 async def compose(settings: Settings) -> AsyncGenerator[Composition]:
     """Connects and wires; closes everything with the block."""
@@ -58,24 +69,32 @@ async def compose(settings: Settings) -> AsyncGenerator[Composition]:
         )
         backends = await stack.enter_async_context(open_backends(topology, os.environ))
         client = await connect(settings)
-        store = PostgresTurns(database)
-        running = RunningCalls()
-        yield Composition(
-            client=client,
-            topology=topology,
-            events=events,
-            running=running,
-            chat=ChatActivities(
-                ChatPorts(
-                    topology=topology,
-                    backends=backends,
-                    store=store,
-                    ledger=PostgresLedger(database),
-                    events=events,
-                    breakers=BreakerBoard(topology.breaker),
-                    rules=PolicyRules(),
-                    running=running,
-                )
-            ),
-            turns=TurnActivities(store, events, RowTurnStarter(client, store, topology, settings)),
-        )
+        connections = Connections(client=client, database=database, events=events, backends=backends)
+        yield wired(connections, topology, settings)
+
+
+def wired(
+    connections: Connections, topology: Topology, settings: Settings, *, breakers: Breakers | None = None
+) -> Composition:
+    """The activities over open connections; with breakers of their own, unless they are given some."""
+    store = PostgresTurns(connections.database)
+    running = RunningCalls()
+    ports = ChatPorts(
+        topology=topology,
+        backends=connections.backends,
+        store=store,
+        ledger=PostgresLedger(connections.database),
+        events=connections.events,
+        breakers=breakers or BreakerBoard(topology.breaker),
+        rules=PolicyRules(),
+        running=running,
+    )
+    starter = RowTurnStarter(connections.client, store, topology, settings)
+    return Composition(
+        client=connections.client,
+        topology=topology,
+        events=connections.events,
+        running=running,
+        chat=ChatActivities(ports),
+        turns=TurnActivities(store, connections.events, starter),
+    )

@@ -5,12 +5,14 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import uvloop
 
 from activities.running import RunningCalls
+from infra.config.mistakes import ConfigError
 from infra.redis_events import RedisEvents
 from infra.settings import settings
 from workers.composition import Composition, compose
@@ -70,7 +72,11 @@ def main() -> None:
     )
     fleets: list[Fleet] = parser.parse_args().fleet or list(Fleet)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    uvloop.run(run(fleets))
+    try:
+        uvloop.run(run(fleets))
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

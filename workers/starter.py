@@ -6,13 +6,13 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.contracts.topology import Topology
-from activities.contracts.turn import TurnEnding, TurnError, TurnInput, TurnStatus
+from activities.contracts.turn import TurnEnding, TurnError, TurnStatus
 from activities.ports import StartOutcome
 from infra.postgres.turns import PostgresTurns
 from infra.settings import Settings
 from workflows.names import turn_workflow_id
 from workflows.policy.models import ladder_for
-from workflows.policy.plans import plan_for
+from workflows.policy.plans import turn_input
 from workflows.starts import start_turn
 
 
@@ -34,14 +34,7 @@ class RowTurnStarter:
         if ladder is None:
             await self._end_unknown_model(tenant_id, turn_id, row.model)
             return StartOutcome.STARTED
-        turn = TurnInput(
-            turn_id=turn_id,
-            tenant_id=tenant_id,
-            plan=plan_for(self._topology, ladder, row.effort),
-            effort_why=row.effort_why,
-            priority=row.priority,
-            preview=row.preview,
-        )
+        turn = turn_input(self._topology, ladder, row, tenant_id=tenant_id, turn_id=turn_id)
         lifetime = timedelta(seconds=self._settings.turn_timeout_seconds)
         if await start_turn(self._client, turn, lifetime=lifetime):
             return StartOutcome.STARTED

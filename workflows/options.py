@@ -5,7 +5,7 @@ from typing import TypedDict
 
 from temporalio.common import RetryPolicy
 
-from activities.contracts.topology import Rung
+from activities.contracts.backends import Rung
 
 PERSISTENT = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),

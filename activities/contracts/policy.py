@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from activities.contracts.topology import Ladder, Price
+from activities.contracts.backends import Ladder, Price
 
 
 class Intent(StrEnum):
@@ -116,14 +116,34 @@ class TurnPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one party (tenant, key, agent, request) says of a turn's policy; `None` where it says nothing.
+
+    This is the form in which policies are written, stored and shown. Money is in US dollars: `max_usd` for the
+    turn, `max_usd_day` and `max_usd_month` for all that the tenant spends in that span (UTC).
+    """
+
+    local_only: bool | None = None
+    max_usd: float | None = None
+    max_usd_day: float | None = None
+    max_usd_month: float | None = None
+    allowed_models: tuple[str, ...] | None = None
+    allowed_backends: tuple[str, ...] | None = None
+    approve_cloud: bool | None = None
+    approve_above_usd: float | None = None
+    compose: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepeatRules:
     """How often, in a whole turn, the last rung that is left may be tried again, and after what wait.
 
     The nth wait is `first * 2**n`, or what the backend asked for if that is longer. A backend that asks for
-    more than `longest` is not waited for.
+    more than `longest` is not waited for. By default 15 s together: a model server that was killed is back by
+    then.
     """
 
-    times: int = 2
+    times: int = 5
     first: timedelta = timedelta(milliseconds=500)
     longest: timedelta = timedelta(seconds=8)
 

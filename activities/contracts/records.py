@@ -6,7 +6,7 @@ from typing import Any
 
 from activities.contracts.agents import AgentTexts
 from activities.contracts.chat import FinishReason, JsonObject, Message, Sampling, ToolCall, Usage
-from activities.contracts.policy import Spending
+from activities.contracts.policy import Bounds, Spending
 from activities.contracts.turn import TurnStatus
 
 
@@ -98,3 +98,18 @@ class DueTurn:
 
     tenant_id: str
     turn_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnStart:
+    """What starting a turn's workflow needs of its row. `preview` is the head of its last message."""
+
+    status: TurnStatus
+    model: str
+    effort: int
+    effort_why: str
+    priority: int
+    policy: Bounds
+    prompt_tokens: int
+    answer_tokens: int
+    preview: str

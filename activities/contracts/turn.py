@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from activities.contracts.backends import Locality, Rung
 from activities.contracts.policy import Barred, Caps, ClimbPlan
-from activities.contracts.topology import Locality, Rung
 
 
 class TurnStatus(StrEnum):

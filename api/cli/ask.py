@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.client import Access, ApiUrl, AsJson, Client, DataDir, ExitCode, coloured, fail, find
+from api.cli.client import ApiUrl, AsJson, Client, DataDir, ExitCode, coloured, fail, find
 
 EPILOG = """Example: aither ask "Why is the sky blue?" --effort 5
 
@@ -50,15 +50,16 @@ def ask(
     text = _question(question)
     body = {"input": text, "conversation_id": conversation, "effort": effort, "model": model}
     shows = (sys.stdout.isatty() and not as_json) if stream is None else stream
-    asking = Asking(find(api_url, data_dir), as_json=as_json, shows=shows, timeout_s=timeout)
-    asking.run({name: value for name, value in body.items() if value is not None})
+    with Client(find(api_url, data_dir)) as client:
+        asking = Asking(client, as_json=as_json, shows=shows, timeout_s=timeout)
+        asking.run({name: value for name, value in body.items() if value is not None})
 
 
 class Asking:
     """One question on its way: asks, shows, and ends the command."""
 
-    def __init__(self, access: Access, *, as_json: bool, shows: bool, timeout_s: float) -> None:
-        self._client = Client(access)
+    def __init__(self, client: Client, *, as_json: bool, shows: bool, timeout_s: float) -> None:
+        self._client = client
         self._as_json = as_json
         self._shows = shows
         self._timeout_s = timeout_s
@@ -150,7 +151,7 @@ def _question(given: str) -> str:
     else:
         if sys.stdin.isatty():
             sys.stderr.write("Type the question, then Ctrl-D.\n")
-        text = sys.stdin.buffer.read().decode("utf-8", "replace")
+        text = sys.stdin.buffer.read().decode("utf-8", "replace").removesuffix("\n")
     if not text.strip():
         fail(ExitCode.USAGE, "there is nothing to ask", "give a question, or pipe one to `aither ask -`")
     return text

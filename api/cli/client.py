@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Self
 from urllib.parse import quote
 
 import typer
@@ -128,6 +128,12 @@ class Client:
             headers={"Authorization": f"Bearer {access.key}"},
             timeout=httpx2.Timeout(SILENCE_S, connect=CONNECT_S),
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def get(self, path: str, **parameters: Any) -> Any:
         """The JSON at `path`."""

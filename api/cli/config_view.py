@@ -15,7 +15,8 @@ from api.cli.client import coloured
 from infra.config.durations import written
 
 if TYPE_CHECKING:
-    from activities.contracts.topology import Backend, Price, Rung, Topology
+    from activities.contracts.backends import Backend, Price, Rung
+    from activities.contracts.topology import Topology
 
 WIDTH = 200
 """Columns where there is no terminal that has some."""

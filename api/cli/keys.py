@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import re
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from api.cli.client import AsJson, DataDir, ExitCode, coloured, data_dir, fail
+from api.cli.bounds import (
+    ApproveAboveUsd,
+    ApproveCloud,
+    BackendAllow,
+    LocalOnly,
+    MaxUsd,
+    MaxUsdDay,
+    MaxUsdMonth,
+    ModelAllow,
+    bounds_from,
+    in_words,
+)
+from api.cli.client import AsJson, DataDir, ExitCode, coloured, fail
+from api.cli.database import with_database
 
 if TYPE_CHECKING:
     from infra.postgres.keys import ApiKey, PostgresKeys
@@ -22,7 +34,6 @@ T = TypeVar("T")
 app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 
 DEFAULT_TENANT = "default"
-_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 Tenant = Annotated[
     str, typer.Option("--tenant", "-t", help="Whose key it is: lower-case letters, digits and dashes.")
 ]
@@ -35,14 +46,44 @@ def create(
     priority_ceiling: Annotated[
         int, typer.Option(min=1, max=5, help="The most urgent priority it may ask for; 1 is the most urgent.")
     ] = 1,
+    *,
+    ladder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The ladder that its `auto` climbs.", show_default="the configured"
+        ),
+    ] = None,
+    local_only: LocalOnly = None,
+    max_usd: MaxUsd = None,
+    max_usd_day: MaxUsdDay = None,
+    max_usd_month: MaxUsdMonth = None,
+    model_allow: ModelAllow = None,
+    backend_allow: BackendAllow = None,
+    approve_cloud: ApproveCloud = None,
+    approve_above_usd: ApproveAboveUsd = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Make a key. It is shown this once: only its hash is kept."""
+    """Make a key, with bounds on its turns. It is shown this once: only its hash is kept."""
     if not name.strip() or "\x00" in name:
         fail(ExitCode.USAGE, "a key needs a name")
+    bounds = bounds_from(
+        ladder=ladder,
+        local_only=local_only,
+        max_usd=max_usd,
+        max_usd_day=max_usd_day,
+        max_usd_month=max_usd_month,
+        model_allow=model_allow,
+        backend_allow=backend_allow,
+        approve_cloud=approve_cloud,
+        approve_above_usd=approve_above_usd,
+    )
     key, secret = _with_keys(
-        data_dir, tenant, lambda keys: keys.create(tenant, name, priority_ceiling=priority_ceiling)
+        data_dir,
+        tenant,
+        lambda keys: keys.create(
+            tenant, name, priority_ceiling=priority_ceiling, bounds=bounds, ladder=ladder
+        ),
     )
     if as_json:
         _print_json({**_shown(key, tenant), "key": secret})
@@ -64,15 +105,23 @@ def list_keys(tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False, data_dir
     from rich.table import Table
 
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for title in ("id", "name", "key", "priority", "made", "state"):
-        table.add_column(title)
+    for title, wide in (
+        ("id", 30),
+        ("key", 9),
+        ("priority", 1),
+        ("made", 10),
+        ("state", 5),
+        ("name", 10),
+        ("bounds", 6),
+    ):
+        table.add_column(title, min_width=wide, no_wrap=title not in {"name", "bounds"})
     for key in keys:
         state = f"[red]revoked {key.revoked_at:%Y-%m-%d}[/red]" if key.revoked_at else "[green]valid[/green]"
-        made = f"{key.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(key.id, escape(key.name), f"{key.shown}…", str(key.priority_ceiling), made, state)
-    Console(highlight=False).print(
-        table if keys else f"{tenant} has no keys; `aither key create NAME` makes one"
-    )
+        shown = (key.id, f"{key.shown}…", str(key.priority_ceiling), f"{key.created_at:%Y-%m-%d}", state)
+        bounds = in_words(asdict(key.bounds)) + (f"; ladder {key.ladder}" if key.ladder else "")
+        table.add_row(*shown, escape(key.name), escape(bounds))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console.print(table if keys else f"{tenant} has no keys; `aither key create NAME` makes one")
 
 
 @app.command(epilog="Example: aither key revoke key_01k5h6v9c2m8r4t0x3z7q5w1ne")
@@ -91,39 +140,9 @@ def revoke(
 
 
 def _with_keys(folder: Path | None, tenant: str, work: Callable[[PostgresKeys], Awaitable[T]]) -> T:
-    """What `work` comes to on the database of this installation; ends the command where it cannot be done."""
-    if not _TENANT.fullmatch(tenant):
-        fail(ExitCode.USAGE, f"{tenant!r} is no tenant: lower-case letters, digits and dashes, 63 at most")
-    from activities.errors import StoreUnavailable
-    from infra.postgres.database import Database
-    from infra.postgres.keys import KeyNotFound, PostgresKeys
+    from infra.postgres.keys import PostgresKeys
 
-    dsn = _dsn(data_dir(folder))
-
-    async def run() -> T:
-        async with Database.connect(dsn, 1) as database:
-            return await work(PostgresKeys(database))
-
-    try:
-        return asyncio.run(run())
-    except KeyNotFound as error:
-        fail(ExitCode.USAGE, error.message)
-    except StoreUnavailable as error:
-        fail(
-            ExitCode.UNREACHABLE,
-            error.message,
-            "is it running? `aither status` tells, `aither up` starts it; or set AITHER_DATABASE_URL",
-        )
-
-
-def _dsn(folder: Path) -> str:
-    """The configured database, else the embedded one of this data directory."""
-    from infra.embedded.addresses import app_dsn
-    from infra.settings import settings
-
-    configured = settings()
-    embedded = None if configured.database_url else app_dsn(folder, configured.postgres_port)
-    return embedded or configured.database_dsn
+    return with_database(folder, tenant, lambda database: work(PostgresKeys(database)))
 
 
 def _shown(key: ApiKey, tenant: str) -> dict[str, Any]:
@@ -133,6 +152,8 @@ def _shown(key: ApiKey, tenant: str) -> dict[str, Any]:
         "tenant": tenant,
         "shown": key.shown,
         "priority_ceiling": key.priority_ceiling,
+        "ladder": key.ladder,
+        "policy": asdict(key.bounds),
         "created_at": key.created_at.isoformat(),
         "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
     }

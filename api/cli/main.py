@@ -23,6 +23,7 @@ COMMANDS = {
     "ask": ("api.cli.ask:ask", "Ask a question and print the answer."),
     "turn": ("api.cli.turns:app", "Look at turns, list them, cancel one."),
     "key": ("api.cli.keys:app", "Make, list and revoke API keys."),
+    "tenant": ("api.cli.tenants:app", "Show and bound what a tenant's turns may do."),
     "config": ("api.cli.config:app", "Check aither.toml, show what is in force."),
 }
 """Where each command is: a function, or a group of commands. The words are its line in `aither --help`."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from infra.embedded.inspection import StackSeen
     from infra.embedded.layout import Layout
 
-QUESTION = "What is the capital of France?"
+QUESTION = "Explain in two sentences why the sky is blue."
 LINES_OF_A_FAILURE = 15
 
 MARKS = {
@@ -76,9 +76,8 @@ class StartView:
     def watch(self, state: StackState) -> None:
         """Takes in what the supervisor says now."""
         self._state = state
-        if self._live is None:
-            for part in state.parts:
-                self._say_change(part, state.phase)
+        for part in state.parts:
+            self._note_change(part, state.phase)
         if state.phase is not self._phase:
             self._phase = state.phase
             self._say_phase(state)
@@ -142,12 +141,13 @@ class StartView:
                 for line in logs.tail(path, LINES_OF_A_FAILURE):
                     self._console.print(Text(f"  {line}", "dim"), soft_wrap=True)
 
-    def _say_change(self, part: PartState, phase: Phase) -> None:
+    def _note_change(self, part: PartState, phase: Phase) -> None:
+        """Says what has become of the part, unless the table shows it."""
         now = (part.phase, part.restarts)
         before = self._said.get(part.name)
-        if now == before:
-            return
         self._said[part.name] = now
+        if now == before or self._live is not None:
+            return
         if part.phase is PartPhase.UP:
             self._console.print(f"{part.name} up in {part.took_s:.2f} s")
         elif part.phase is PartPhase.RESTARTING and phase is not Phase.STOPPING:

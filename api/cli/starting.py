@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from api.cli.client import data_dir
 from api.cli.stack import ExitCode
 from infra.embedded import ports, state
+from infra.embedded.bytecode import cache_environment
 from infra.embedded.layout import Layout
 from infra.embedded.state import Lock, Phase
 
@@ -75,6 +76,7 @@ def _in_background(
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
+        env=dict(os.environ) | cache_environment(),
         start_new_session=True,
         pass_fds=(lock.descriptor,),
     )

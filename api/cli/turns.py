@@ -29,7 +29,8 @@ TurnId = Annotated[str, typer.Argument(metavar="ID", help="The turn's id, such a
 @app.command(epilog="Example: aither turn show turn_01k5h6v9c2m8r4t0x3z7q5w1ne")
 def show(turn_id: TurnId, as_json: AsJson = False, api_url: ApiUrl = None, data_dir: DataDir = None) -> None:
     """Tell a turn's story: the question, who was asked, the answer, tokens, times, the trace."""
-    turn = Client(find(api_url, data_dir)).turn(turn_id)
+    with Client(find(api_url, data_dir)) as client:
+        turn = client.turn(turn_id)
     if as_json:
         _print_json(turn)
     else:
@@ -52,26 +53,24 @@ def list_turns(
     data_dir: DataDir = None,
 ) -> None:
     """List turns, newest first."""
-    page = Client(find(api_url, data_dir)).get(
-        "/v1/turns", status=status, conversation_id=conversation, limit=limit, cursor=cursor
-    )
+    wanted = {"status": status, "conversation_id": conversation, "limit": limit, "cursor": cursor}
+    with Client(find(api_url, data_dir)) as client:
+        page = client.get("/v1/turns", **wanted)
     if as_json:
         _print_json(page)
         return
     from rich.table import Table
 
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("turn", "when", "status", "rung", "model", "tokens", "took"):
-        table.add_column(name, justify="right" if name in {"tokens", "took"} else "left", no_wrap=True)
+    for name, wide in (("turn", 31), ("when", 8), ("status", 9), ("model", 0), ("tokens", 6), ("took", 6)):
+        right = "right" if name in {"tokens", "took"} else "left"
+        table.add_column(name, justify=right, no_wrap=name != "model", min_width=wide, overflow="fold")
     for turn in page["data"]:
-        served = turn["route"][-1]["rung"] if turn["route"] else ""
-        model = turn["answer"]["model"] if turn["answer"] else turn["model"]
         table.add_row(
             turn["id"],
             _when(turn["accepted_at"]),
             _coloured(turn["status"], COLOURS),
-            served,
-            model,
+            turn["answer"]["model"] if turn["answer"] else turn["model"],
             str(turn["usage"]["completion_tokens"] or ""),
             _took(turn),
         )
@@ -86,7 +85,8 @@ def cancel(
     turn_id: TurnId, as_json: AsJson = False, api_url: ApiUrl = None, data_dir: DataDir = None
 ) -> None:
     """Cancel a turn and stop its model call. One that has ended already is left as it is."""
-    turn = Client(find(api_url, data_dir)).cancel(turn_id)
+    with Client(find(api_url, data_dir)) as client:
+        turn = client.cancel(turn_id)
     if as_json:
         _print_json(turn)
     elif turn["status"] == "cancelled":
@@ -117,9 +117,11 @@ def _story(turn: dict[str, Any]) -> None:
             f"{c['name']}({c['arguments']})" for c in message["tool_calls"]
         )
         console.print(f"[bold cyan]{message['role']}[/bold cyan]")
-        console.print(Padding(escape(said), (0, 0, 1, 2)))
+        console.print(Padding(escape(said.rstrip()), (0, 0, 1, 2)))
     if turn["route"]:
-        console.print(_route(turn["route"]))
+        console.print("[bold]route[/bold]")
+        for hop in turn["route"]:
+            _tell_hop(console, hop)
         console.print()
     if turn["answer"]:
         console.print("[bold green]answer[/bold green]")
@@ -135,33 +137,34 @@ def _story(turn: dict[str, Any]) -> None:
     console.print(f"[dim]trace {turn['links']['trace']}[/dim]", soft_wrap=True)
 
 
-def _route(route: list[dict[str, Any]]) -> Any:
+def _tell_hop(console: Console, hop: dict[str, Any]) -> None:
     from rich.markup import escape
-    from rich.table import Table
+    from rich.padding import Padding
 
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("rung", "model", "outcome", "waited", "first token", "ran", "tokens", "why"):
-        table.add_column(
-            name, justify="right" if name in {"waited", "first token", "ran", "tokens"} else "left"
-        )
-    for hop in route:
-        table.add_row(
-            hop["rung"],
-            escape(hop["model_served"] or hop["model"]),
-            _coloured(hop["outcome"], OUTCOMES),
-            f"{hop['waited_ms']} ms",
-            f"{hop['first_token_ms']} ms" if hop["first_token_ms"] is not None else "",
-            f"{hop['ran_ms']} ms",
-            f"{hop['prompt_tokens']} → {hop['completion_tokens']}",
-            escape(hop["why"]),
-        )
-    return table
+    times = [f"waited {_ms(hop['waited_ms'])}", f"ran {_ms(hop['ran_ms'])}"]
+    if hop["first_token_ms"] is not None:
+        times.insert(1, f"first token {_ms(hop['first_token_ms'])}")
+    if hop["completion_tokens"]:
+        times.append(f"{hop['prompt_tokens']} → {hop['completion_tokens']} tokens")
+    if hop["cost_usd"]:
+        times.append(f"${hop['cost_usd']:.6f}")
+    place = "" if hop["locality"] == "local" else " [yellow]left the building[/yellow]"
+    console.print(
+        f"  {hop['step']}  [bold]{escape(hop['rung'])}[/bold] {escape(hop['model_served'] or hop['model'])}  "
+        f"{_coloured(hop['outcome'], OUTCOMES)}{place}"
+    )
+    console.print(Padding(f"[dim]{escape(hop['why'])}\n{' · '.join(times)}[/dim]", (0, 0, 0, 5)))
 
 
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)
+    # Who pipes the output wants all of it, however narrow the terminal that it came from.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+
+
+def _ms(milliseconds: int) -> str:
+    return f"{milliseconds} ms" if milliseconds < 10_000 else f"{milliseconds / 1000:.1f} s"
 
 
 def _coloured(word: str, colours: dict[str, str]) -> str:
@@ -172,7 +175,8 @@ def _coloured(word: str, colours: dict[str, str]) -> str:
 def _when(moment: str) -> str:
     from datetime import datetime
 
-    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    then, now = datetime.fromisoformat(moment).astimezone(), datetime.now().astimezone()
+    return then.strftime("%H:%M:%S" if then.date() == now.date() else "%Y-%m-%d")
 
 
 def _took(turn: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import msgspec
 from fastapi import Request, Response
 from msgspec.structs import replace
 
+from activities.contracts.policy import Bounds
 from activities.contracts.topology import Topology
 from activities.contracts.turn import TurnStatus
 from api.asking import TurnRequest
@@ -19,6 +20,7 @@ from api.openai_compat.stream import ChatStream
 from api.openai_compat.transcript import Transcript
 from api.openai_compat.waiting import ClientGone, Leave, ended, leaving, no_answer
 from api.openai_compat.wire import Chunks, completion
+from api.served import served_headers
 from api.state import State
 from infra.postgres.keys import Caller
 from workflows.policy.models import ladder_for, model_names
@@ -68,6 +70,8 @@ def to_turn(chat: ChatRequest, topology: Topology, idempotency_key: str | None =
         conversation_id=conversation_id,
         keep_conversation=conversation_id is not None,
         effort=chat.effort,
+        agent=chat.aither.agent if chat.aither else None,
+        bounds=chat.aither.policy.bounds() if chat.aither and chat.aither.policy else Bounds(),
         priority=chat.aither.priority if chat.aither else None,
         metadata=chat.metadata or {},
         idempotency_key=idempotency_key,
@@ -104,4 +108,5 @@ async def _whole(
             raise no_answer(turn_id, seconds, closing=state.closing.is_set())
     if view["status"] != TurnStatus.COMPLETED or view["answer"] is None:
         raise turn_error(view)
+    headers |= served_headers(view)
     return Response(completion(view, created), headers=headers, media_type="application/json")

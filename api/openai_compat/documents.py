@@ -5,6 +5,7 @@ from typing import Any, cast
 import msgspec
 
 from api.openai_compat.errors import TURN_ID_HEADER
+from api.served import DESCRIPTIONS
 
 Document = dict[str, Any]
 
@@ -30,6 +31,13 @@ _ERROR: Document = {
         },
         "aither_route": {"type": "array", "items": {"type": "object"}, "description": "The turn's hops."},
     },
+}
+_SERVED: Document = {
+    name: {
+        "description": f"{words} Not on streams, which begin before that is known.",
+        "schema": {"type": "string"},
+    }
+    for name, words in DESCRIPTIONS.items()
 }
 ERRORS: dict[int | str, Document] = {
     status: {
@@ -58,7 +66,7 @@ def reply(
         events = {"type": "string", "description": "`data: …` lines of chunks, then `data: [DONE]`"}
         content["text/event-stream"] = {"schema": events}
     return {
-        200: {"description": description, "content": content, "headers": _TURN_ID if turn else {}},
+        200: {"description": description, "content": content, "headers": _TURN_ID | _SERVED if turn else {}},
         **ERRORS,
     }
 

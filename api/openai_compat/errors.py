@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from activities.errors import AitherError
 from api.problems import Problem
+from workflows.policy.models import is_pinned
 
 log = logging.getLogger(__name__)
 
@@ -19,27 +20,25 @@ TURN_ID_HEADER = "x-aither-turn-id"
 CLIENT_GONE = 499
 """The status of a reply that nobody is there to read; it is seen in access logs alone."""
 
-STATUS_OF_CODE = {
-    "backend_rate_limited": 429,
-    "context_too_long": 400,
-    "backend_rejected": 400,
-    "backend_error": 502,
-    "backend_refused_key": 502,
-    "model_missing": 502,
-    "answer_empty": 502,
-    "answer_malformed": 502,
-    "backend_unavailable": 503,
-    "backend_timed_out": 504,
-    "no_rung_left": 503,
-    "pool_full": 503,
-    "store_unavailable": 503,
+STATUS_OF_CODE: dict[str, int] = {
+    **dict.fromkeys(("backend_rejected", "context_too_long", "window_too_small"), 400),
+    **dict.fromkeys(("local_only", "not_allowed", "not_agreed", "price_unknown"), 403),
+    **dict.fromkeys(("turn_not_found", "model_not_found"), 404),
     "turn_cancelled": 409,
-    "turn_not_found": 404,
+    **dict.fromkeys(("backend_rate_limited", "over_budget"), 429),
+    **dict.fromkeys(("backend_error", "backend_refused_key", "already_refused"), 502),
+    **dict.fromkeys(("model_missing", "model_replaced", "answer_empty", "answer_malformed"), 502),
+    **dict.fromkeys(("empty", "stuck", "cut", "malformed", "unusable"), 502),
+    **dict.fromkeys(("backend_unavailable", "no_rung_left", "no_room", "breaker_open"), 503),
+    **dict.fromkeys(("store_unavailable", "workflow_closed"), 503),
+    "backend_timed_out": 504,
 }
 """HTTP status of a turn's failure. What the request itself caused is a 4xx; what it met is a 5xx."""
 CODES = {
     "backend_rate_limited": "rate_limit_exceeded",
     "context_too_long": "context_length_exceeded",
+    "window_too_small": "context_length_exceeded",
+    "over_budget": "insufficient_quota",
     "unauthenticated": "invalid_api_key",
     "body_too_large": "request_too_large",
     "invalid_request": "invalid_value",
@@ -48,6 +47,7 @@ CODES = {
 PARAMS = {
     "input": "messages",
     "priority": "aither.priority",
+    "agent": "aither.agent",
     "conversation_id": "aither.conversation_id",
     "Authorization": None,
     "body": None,
@@ -94,7 +94,7 @@ class CompatError(Exception):
         headers = dict(self.headers)
         if self.turn_id:
             headers[TURN_ID_HEADER] = self.turn_id
-        if self.status in NOT_TO_REPEAT:
+        if self.status in NOT_TO_REPEAT or self.code == "insufficient_quota":
             headers["x-should-retry"] = "false"
         return Response(self.body(), self.status, headers, "application/json")
 
@@ -151,7 +151,7 @@ def _of_problem(problem: Problem) -> CompatError:
         problem.detail,
         # Whatever else may be wrong with the input has been refused here before.
         code="context_length_exceeded" if problem.status_code == 422 and field == "input" else code,
-        param=PARAMS.get(field, field) if field else None,
+        param=_param(field) if field else None,
         # Closing while a refused body still comes in would reset the connection before this can be read.
         headers={k: v for k, v in (problem.headers or {}).items() if k.lower() != "connection"},
     )
@@ -165,14 +165,26 @@ def turn_error(view: Mapping[str, Any]) -> CompatError:
         else {"code": "internal", "message": "the turn ended without an answer"}
     )
     code = error["code"]
+    status, message = STATUS_OF_CODE.get(code, 500), error["message"]
+    if status >= 500 and is_pinned(view["model"]) and view["status"] == "failed":
+        # No other model may stand in for it, so it is the gateway's last word, and says whom it asked.
+        status, message = (
+            502,
+            f"The model '{view['model']}' did not answer, and no other was asked: {message}",
+        )
     return CompatError(
-        STATUS_OF_CODE.get(code, 500),
-        f"{error['message']} (turn {view['id']})",
+        status,
+        f"{message} (turn {view['id']})",
         code=CODES.get(code, code),
-        param="messages" if code == "context_too_long" else None,
+        param="messages" if CODES.get(code) == "context_length_exceeded" else None,
         turn_id=view["id"],
         route=view.get("route") or [],
     )
+
+
+def _param(field: str) -> str | None:
+    """Our name of a field as the parameter that it was here."""
+    return f"aither.{field}" if field.startswith("policy.") else PARAMS.get(field, field)
 
 
 def _type(status: int) -> str:

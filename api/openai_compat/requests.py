@@ -7,8 +7,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from activities.contracts.chat import JsonObject, Sampling
+from api.openai_compat.extension import Extension
 from api.openai_compat.messages import ChatMessage
 from api.openai_compat.reading import invalid
+from api.openai_compat.strict import Strict
 
 ToolName = Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -19,10 +21,6 @@ MOST_LEVELS = 100
 """Levels of a schema, well below what the writers and readers of JSON on its way can take."""
 EFFORTS = {"none": 1, "minimal": 1, "low": 3, "medium": 6, "high": 8, "xhigh": 9, "max": 10}
 """OpenAI's `reasoning_effort` on our scale of 1 to 10."""
-
-
-class Strict(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
-    """An object that takes its own fields only, and is passed on as it came."""
 
 
 class FunctionSpec(Strict, frozen=True, kw_only=True):
@@ -80,18 +78,6 @@ class StreamOptions(Strict, frozen=True, kw_only=True):
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
-
-
-class Extension(Strict, frozen=True, kw_only=True):
-    """What Aither takes beyond OpenAI, as `extra_body={"aither": {…}}`.
-
-    `conversation_id` goes on with a conversation: then `messages` are the new ones only. `effort` is 1 to 10
-    and wins over `reasoning_effort`; `priority` is 1 (most urgent) to 5.
-    """
-
-    effort: Annotated[int, Meta(ge=1, le=10)] | None = None
-    conversation_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    priority: Annotated[int, Meta(ge=1, le=5)] | None = None
 
 
 class ChatRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

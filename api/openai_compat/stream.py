@@ -37,6 +37,7 @@ class ChatStream(Response):
         self._transcript = transcript
         self._leave = leave
         self._begun = False
+        self._over = False
         self._quiet = True
         self._sending = asyncio.Lock()
 
@@ -65,13 +66,13 @@ class ChatStream(Response):
             failure = None if self._transcript.ended else _broken_off()
         except Exception as error:
             failure = compat_error(error)
-        if failure is not None:
-            error = failure.of_turn(self._turn_id)
-            if not self._begun:
-                await error.response()(scope, receive, send)
+        async with self._sending:
+            self._over = True
+            if failure is not None and not self._begun:
+                await failure.of_turn(self._turn_id).response()(scope, receive, send)
                 return
-            await self._send(send, b"data: " + error.body() + b"\n\n")
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            last = b"" if failure is None else b"data: " + failure.body() + b"\n\n"
+            await send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _pass_on(self, batch: list[TurnEvent], send: Send) -> None:
         """Sends what a batch adds, at once; also what came ahead of an event at which the stream fails."""
@@ -86,6 +87,8 @@ class ChatStream(Response):
     async def _send(self, send: Send, body: bytes) -> None:
         self._quiet = False
         async with self._sending:
+            if self._over:
+                return
             if not self._begun:
                 self._begun = True
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

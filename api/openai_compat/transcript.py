@@ -2,8 +2,8 @@
 
 A backend may die in mid-answer and another attempt start over, and what has been sent cannot be taken back.
 So a new attempt is silent for as long as it repeats what was sent, goes on from where it adds to it, and ends
-the stream with an error where it says something else. A stream never ends cleanly with less, or other, than
-what was recorded.
+the stream with an error where it says something else. What is provisional, because a later hop may replace
+it, is not sent at all before it stands. A stream never ends cleanly with less, or other, than what was recorded.
 """
 
 from collections.abc import Mapping
@@ -33,17 +33,19 @@ class Transcript:
         self._length = 0
         self._calls: dict[int, _Call] = {}
         self._attempt: dict[int, _Call] = {}
+        self._provisional = False
         self._reasoned = False
         self._reasons = True
 
     def take(self, event: TurnEvent) -> bytes:
         """What to send, which may be nothing. Raises `CompatError` where the stream cannot end well."""
         match event.kind:
-            case EventKind.TOKEN:
+            case EventKind.TOKEN if not self._provisional:
                 return self._token(event.data)
             case EventKind.HOP_STARTED | EventKind.HOP_RESTARTED:
                 self._attempt = {}
                 self._reasons = not self._reasoned
+                self._provisional = event.data.get("provisional", self._provisional)
                 if model := event.data.get("model"):
                     self._chunks.served_by(model)
             case EventKind.TURN_COMPLETED:
@@ -134,7 +136,9 @@ class Transcript:
         if not answer["text"].startswith(told):
             raise _diverged()
         if rest := answer["text"][len(told) :]:
-            out += self._chunks.text(rest)
+            # Probabilities cannot be told apart by the text that they belong to: all of them, or none.
+            logprobs = None if told else answer["logprobs"]
+            out += self._chunks.delta({"content": rest}, logprobs) if logprobs else self._chunks.text(rest)
         calls = answer["tool_calls"]
         if len(self._calls) > len(calls):
             raise _diverged()

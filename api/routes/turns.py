@@ -13,6 +13,7 @@ from api.models import TurnAccepted, TurnPage, TurnView, TurnWithInput
 from api.openapi import body_of, header, problems
 from api.problems import invalid
 from api.reading import read_turn, wait_seconds
+from api.served import DESCRIPTIONS, served_headers
 from api.state import state_of
 from infra.ids import is_id
 
@@ -41,6 +42,7 @@ _ACCEPTED_HEADERS = {
     "Idempotency-Replayed": header("`true` when the idempotency key had been seen: nothing new was begun."),
     "Preference-Applied": header("The wait that was granted, such as `wait=30`."),
 }
+_SERVED_HEADERS = {name: header(f"{words} Only with an answer.") for name, words in DESCRIPTIONS.items()}
 
 
 @router.post(
@@ -53,7 +55,7 @@ _ACCEPTED_HEADERS = {
         200: {
             "model": TurnView,
             "description": "The turn has ended (see `status`): it came in the time of `Prefer: wait=N`.",
-            "headers": _ACCEPTED_HEADERS,
+            "headers": _ACCEPTED_HEADERS | _SERVED_HEADERS,
         },
         202: {
             "model": TurnAccepted,
@@ -65,6 +67,7 @@ _ACCEPTED_HEADERS = {
             "bad_json",
             "conversation_not_found",
             "model_not_found",
+            "agent_not_found",
             "idempotency_conflict",
             "body_too_large",
             "body_too_deep",
@@ -114,7 +117,7 @@ async def create_turn(
     links = links_of(state.settings, turn_id)
     if view is not None:
         view.pop("input", None)
-        return _json({**view, "links": links}, 200, headers)
+        return _json({**view, "links": links}, 200, headers | served_headers(view))
     body = {
         "id": turn_id,
         "status": accepted.status,

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from activities.contracts.topology import Locality
+from activities.contracts.backends import Locality
 
 VENDORS = ("openai.com", "anthropic.com", "deepseek.com", "googleapis.com")
 """Domains of which nobody has a server at home."""
@@ -59,4 +59,4 @@ def _is_host(parts: SplitResult) -> bool:
         except ValueError:
             return False
         return True
-    return _HOST.fullmatch(host) is not None and ".." not in host
+    return _HOST.fullmatch(host.removesuffix(".")) is not None and ".." not in host

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from activities.contracts.topology import Backend, Ladder, Rung, Topology
+from activities.contracts.backends import Backend, Ladder, Rung
+from activities.contracts.topology import Topology
 from infra.config.backends import read_backends
 from infra.config.checks import pools_of, shared_pools, unclear_ladders, unclear_models
 from infra.config.document import Document

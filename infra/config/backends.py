@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from activities.contracts.topology import Backend, BackendKind, Capability, Dialect, Locality, Price, Thinking
+from activities.contracts.backends import Backend, BackendKind, Capability, Dialect, Locality, Price, Thinking
 from infra.config.addresses import locality_of, objection, vendor_of
 from infra.config.mistakes import allowed
 from infra.config.table import Table

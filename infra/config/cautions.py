@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
-from activities.contracts.topology import Locality, Price, Topology
+from activities.contracts.backends import Locality, Price
+from activities.contracts.topology import Topology
 from infra.config.mistakes import Finding
 
 STALE = timedelta(days=90)

@@ -1,8 +1,9 @@
 """What no part of a file can tell alone: whether names are clear, and whether pools hold together."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
-from activities.contracts.topology import Backend
+from activities.contracts.backends import Backend
 from infra.config.ladders import Step
 from infra.config.mistakes import Finding
 
@@ -64,13 +65,13 @@ def unclear_models(
 
 
 def unclear_ladders(
-    ladders: Iterable[str], default: str, backends: Mapping[str, Backend], names: Collection[str]
+    ladders: Iterable[str], default: str, backends: Mapping[str, Backend], names: AbstractSet[str]
 ) -> Iterator[Finding]:
     """A pinned turn climbs a ladder named after its model, so ladders share no names with models."""
     models = {backend.model for backend in backends.values()}
     for name in ladders:
         path = ("ladders", name)
-        if name in names:
+        if name in names - {AUTO}:
             yield Finding(path, "a backend has this name; give the ladder another")
         elif name in models:
             yield Finding(path, "a backend's model has this name; give the ladder another")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
-from activities.contracts.topology import Ladder, Rung
+from activities.contracts.backends import Ladder, Rung
 from infra.config.backends import POOL, POOL_FORM
 from infra.config.lines import Path
 from infra.config.mistakes import allowed

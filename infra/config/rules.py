@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
+from activities.contracts.backends import Backend
 from activities.contracts.policy import BreakerRules, Caps, EffortBands, RepeatRules, TurnPolicy
-from activities.contracts.topology import Backend, Reference, RouterKind
+from activities.contracts.topology import Reference, RouterKind
 from infra.config.backends import read_price
 from infra.config.mistakes import allowed
 from infra.config.table import Table, kind

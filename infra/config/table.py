@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar, cast
@@ -208,8 +208,3 @@ class Table:
             if key not in self._known:
                 hint = (hints or {}).get(key) or allowed(self._known, key)
                 self.wrong(f'"{key}" is an unknown key; {hint}', key)
-
-
-def texts_of(pairs: Iterable[tuple[int, str]]) -> tuple[str, ...]:
-    """The strings alone."""
-    return tuple(text for _, text in pairs)

@@ -16,6 +16,9 @@ from infra.embedded import carried
 HTTP_THREADS_A_SLOT = 2
 """An open stream holds an HTTP thread for its whole length; health and tokenize calls need some beside."""
 
+TEMPERATURE, TOP_P = 0.2, 0.9
+"""For requests that say nothing about them: what the model's card recommends. It rambles with the engine's own."""
+
 PROMPT_CACHE_MIB = 32
 """Prompts kept in memory beyond the slots' own. The engine's default is 8 GiB."""
 
@@ -50,6 +53,8 @@ def serve(asked: argparse.Namespace) -> None:
     params.cpuparams_batch.n_threads = asked.threads
     params.n_threads_http = asked.slots * HTTP_THREADS_A_SLOT + 4
     params.cache_ram_mib = PROMPT_CACHE_MIB
+    params.sampling.temp = TEMPERATURE
+    params.sampling.top_p = TOP_P
     params.use_jinja = True
     params.endpoint_metrics = True
     params.endpoint_slots = True

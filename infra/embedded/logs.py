@@ -53,7 +53,7 @@ def show(files: dict[str, Path], lines: int, to: Show, *, follow: bool) -> None:
         to(part, line)
     while follow:
         for part, path in files.items():
-            offsets[part] = _show_added(part, path, offsets[part], to)
+            offsets[part] = added(part, path, offsets[part], to)
         time.sleep(FOLLOW_EVERY_S)
 
 
@@ -70,7 +70,7 @@ def _read_tail(log: Path, lines: int) -> tuple[list[str], int]:
     try:
         with log.open("rb") as file:
             end = file.seek(0, 2)
-            size = lines * LINE_BYTES
+            size = (lines + 1) * LINE_BYTES
             while True:
                 start = max(0, end - size)
                 file.seek(start)
@@ -83,7 +83,7 @@ def _read_tail(log: Path, lines: int) -> tuple[list[str], int]:
     return raw.decode(errors="replace").splitlines()[-lines:] if lines else [], end
 
 
-def _show_added(part: str, log: Path, offset: int, to: Show) -> int:
+def added(part: str, log: Path, offset: int, to: Show) -> int:
     """Shows the whole lines that were added after `offset`; returns where to go on."""
     try:
         with log.open("rb") as file:

@@ -29,7 +29,6 @@ class Part:
     argv: tuple[str, ...]
     ready: Probe
     env: Mapping[str, str] = field(default_factory=dict[str, str])
-    unset: tuple[str, ...] = ()
     cwd: Path | None = None
     user_id: int | None = None
     port: int | None = None
@@ -44,4 +43,4 @@ class Part:
 
     def environment(self) -> dict[str, str]:
         """The variables that its process gets: ours, with the part's own on top."""
-        return {k: v for k, v in os.environ.items() if k not in self.unset} | dict(self.env)
+        return dict(os.environ) | dict(self.env)

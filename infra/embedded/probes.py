@@ -35,6 +35,17 @@ def http_ok(host: str, port: int, path: str) -> Probe:
     return probe
 
 
+def grpc_answers(host: str, port: int) -> Probe:
+    """Up when a gRPC server speaks: to HTTP/2's greeting it says its settings."""
+    no_settings = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+
+    async def probe() -> bool:
+        reply = await exchange(host, port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + no_settings, 4)
+        return reply[3:4] == b"\x04"
+
+    return probe
+
+
 def redis_answers(host: str, port: int, password: str) -> Probe:
     """Up when Redis answers PING, which it does once its data are loaded."""
     expected = b"+OK\r\n+PONG\r\n"

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from infra.config.mistakes import ConfigError
 from infra.embedded import credentials, passwords, ports, stack
 from infra.embedded.layout import Layout
 from infra.embedded.stack import Blueprint
 from infra.embedded.state import StackState
 from infra.embedded.supervisor import StartFailed, Supervisor
 from infra.settings import Settings
+from infra.topology import embedded_chat_url, load_topology
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -25,12 +27,19 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def plan(data_dir: Path | None, port_base: int | None, without: frozenset[str] = frozenset()) -> Blueprint:
     """The stack that these choices describe. Makes its directory and its passwords where they are missing.
 
-    Raises `ValueError` for choices that cannot be.
+    The small chat model is left out where the configuration has no use for it. Raises `ValueError` for choices
+    that cannot be, a configuration with mistakes among them.
     """
     chosen: dict[str, Any] = ports.from_base(port_base) if port_base is not None else {}
     if data_dir is not None:
         chosen["data_dir"] = data_dir
     settings = Settings(**chosen)
+    try:
+        topology = load_topology(settings)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    if not any(backend.base_url == embedded_chat_url(settings) for backend in topology.backends):
+        without |= {"orchestrator"}
     layout = Layout(settings.data_dir.expanduser().resolve())
     layout.make()
     return stack.draw(settings, layout, passwords.load_or_make(layout), without)

@@ -140,6 +140,7 @@ class Supervisor:
     async def _run_once(self, kept: Kept) -> str:
         """Runs the part until it ends; says how it ended."""
         part, seen = kept.part, kept.seen
+        began = time.monotonic()
         seen.phase, seen.began_at, seen.up_at = PartPhase.STARTING, time.time(), None
         self._changed()
         try:
@@ -153,19 +154,18 @@ class Supervisor:
         self._changed()
         ended = asyncio.ensure_future(process.wait())
         try:
-            if not await self._came_up(kept, ended):
+            if not await self._came_up(kept, ended, began):
                 return f"was not up after {START_LIMIT_S:.0f} s"
             await ended
         finally:
             ended.cancel()
         return _how_it_ended(process.returncode)
 
-    async def _came_up(self, kept: Kept, ended: "asyncio.Future[int]") -> bool:
+    async def _came_up(self, kept: Kept, ended: "asyncio.Future[int]", began: float) -> bool:
         """Waits for the part to be up or to end; False when it is neither in time, and then kills it."""
-        began = time.monotonic()
         while not ended.done():
             if await kept.part.ready():
-                await self._note_up(kept, time.monotonic() - began)
+                await self._note_up(kept, began)
                 return True
             if time.monotonic() - began > START_LIMIT_S:
                 self._signal(kept, signal.SIGKILL)
@@ -174,8 +174,7 @@ class Supervisor:
             await asyncio.sleep(PROBE_EVERY_S)
         return True
 
-    async def _note_up(self, kept: Kept, took_s: float) -> None:
-        began = time.monotonic()
+    async def _note_up(self, kept: Kept, began: float) -> None:
         if not kept.prepared:
             try:
                 await kept.part.after()
@@ -183,7 +182,7 @@ class Supervisor:
                 raise StartFailed(f"{kept.part.name}: {error}") from error
             kept.prepared = True
         kept.seen.phase, kept.seen.up_at = PartPhase.UP, time.time()
-        kept.seen.took_s = round(took_s + time.monotonic() - began, 3)
+        kept.seen.took_s = round(time.monotonic() - began, 3)
         self._changed()
         kept.up.set()
 

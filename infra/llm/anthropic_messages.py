@@ -7,8 +7,8 @@ import anthropic
 import httpx2
 from anthropic import AsyncAnthropic
 
+from activities.contracts.backends import Backend, Capability
 from activities.contracts.chat import ChatCall, ChatChunk, Message, Role
-from activities.contracts.topology import Backend, Capability
 from activities.errors import AnswerMalformed, BackendRejected
 from infra.llm.anthropic_request import conversation, request_body
 from infra.llm.anthropic_wire import EventReader

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import msgspec
 
+from activities.contracts.backends import Backend, Thinking
 from activities.contracts.chat import ChatCall, JsonObject, Message, Role, Sampling, ToolCall
-from activities.contracts.topology import Backend, Thinking
 from infra.llm.normalise import JOINT, user_first
 
 DEFAULT_MAX_TOKENS = 8192

@@ -7,7 +7,8 @@ from datetime import timedelta
 import httpx2
 from openai import AsyncOpenAI
 
-from activities.contracts.topology import Backend, BackendKind, Locality, Topology
+from activities.contracts.backends import Backend, BackendKind, Locality
+from activities.contracts.topology import Topology
 from activities.ports import ChatBackend
 from infra.llm.keyless import Keyless
 from infra.llm.openai_chat import OpenAIChat

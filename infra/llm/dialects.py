@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from activities.contracts.backends import Dialect, Thinking
 from activities.contracts.chat import JsonObject, Message
-from activities.contracts.topology import Dialect, Thinking
 from infra.llm.normalise import as_said, strictly_alternating
 
 Normalise = Callable[..., tuple[Message, ...]]

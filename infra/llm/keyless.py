@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncGenerator, Sequence
 
+from activities.contracts.backends import Backend
 from activities.contracts.chat import ChatCall, ChatChunk, Message
-from activities.contracts.topology import Backend
 from activities.errors import BackendRefusedKey
 from infra.llm.tokens import upper_bound
 

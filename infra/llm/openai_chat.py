@@ -6,8 +6,8 @@ from typing import Any, cast
 import openai
 from openai import AsyncOpenAI
 
+from activities.contracts.backends import Backend, Capability
 from activities.contracts.chat import ChatCall, ChatChunk, Message
-from activities.contracts.topology import Backend, Capability
 from activities.errors import AnswerMalformed, BackendRejected, ModelMissing
 from infra.llm.dialects import MANNERS, Tokenize
 from infra.llm.exchange import Exchange, Sdk

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from activities.contracts.backends import Backend
 from activities.contracts.chat import ChatCall, Message, Role, Sampling
-from activities.contracts.topology import Backend
 from infra.llm.dialects import Manner, Prefill
 
 

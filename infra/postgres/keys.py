@@ -4,11 +4,13 @@ import hashlib
 import hmac
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import asyncpg
+import msgspec
 
+from activities.contracts.policy import Bounds
 from activities.errors import AitherError
 from infra.ids import new_id
 from infra.postgres.database import Connection, Database
@@ -17,6 +19,9 @@ PREFIX = "ak_"
 CACHE_S = 5.0
 """How long an authenticated key is trusted without asking again, hence how long a revoked one may live on."""
 CACHE_SIZE = 10_000
+NO_BOUNDS = Bounds()
+
+_bounds = msgspec.json.Decoder(Bounds)
 
 
 class KeyNotFound(AitherError):
@@ -27,11 +32,17 @@ class KeyNotFound(AitherError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who is calling. `priority_ceiling` is the most urgent priority (1 to 5) that the key may ask for."""
+    """Who is calling. `priority_ceiling` is the most urgent priority (1 to 5) that the key may ask for.
+
+    `ladder` serves the model `auto`; None leaves that to the configuration.
+    """
 
     tenant_id: str
     key_id: str
     priority_ceiling: int
+    tenant_bounds: Bounds = NO_BOUNDS
+    key_bounds: Bounds = NO_BOUNDS
+    ladder: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +53,8 @@ class ApiKey:
     name: str
     shown: str
     priority_ceiling: int
+    bounds: Bounds
+    ladder: str | None
     created_at: datetime
     revoked_at: datetime | None
 
@@ -67,7 +80,12 @@ class PostgresKeys:
             self._known.pop(digest, None)
             return None
         caller = Caller(
-            tenant_id=row["tenant_id"], key_id=row["key_id"], priority_ceiling=row["priority_ceiling"]
+            tenant_id=row["tenant_id"],
+            key_id=row["key_id"],
+            priority_ceiling=row["priority_ceiling"],
+            tenant_bounds=_bounds.decode(row["tenant_policy"]),
+            key_bounds=_bounds.decode(row["policy"]),
+            ladder=row["ladder"],
         )
         if len(self._known) >= CACHE_SIZE:
             self._known.clear()
@@ -75,7 +93,14 @@ class PostgresKeys:
         return caller
 
     async def create(
-        self, tenant_id: str, name: str, *, priority_ceiling: int = 1, tenant_name: str | None = None
+        self,
+        tenant_id: str,
+        name: str,
+        *,
+        priority_ceiling: int = 1,
+        tenant_name: str | None = None,
+        bounds: Bounds = NO_BOUNDS,
+        ladder: str | None = None,
     ) -> tuple[ApiKey, str]:
         """A new key and its secret; the tenant is made where it is new."""
         secret = PREFIX + secrets.token_urlsafe(32)
@@ -88,14 +113,17 @@ class PostgresKeys:
                 tenant_name or tenant_id,
             )
             row = await connection.fetchrow(
-                "insert into aither.api_keys (tenant_id, id, name, secret_sha256, shown, priority_ceiling)"
-                " values ($1, $2, $3, $4, $5, $6) returning *",
+                "insert into aither.api_keys"
+                " (tenant_id, id, name, secret_sha256, shown, priority_ceiling, policy, ladder)"
+                " values ($1, $2, $3, $4, $5, $6, $7, $8) returning *",
                 tenant_id,
                 key_id,
                 name,
                 hashlib.sha256(secret.encode()).digest(),
                 secret[:8],
                 priority_ceiling,
+                said(bounds),
+                ladder,
             )
             assert row is not None
             return _api_key(row)
@@ -128,12 +156,20 @@ class PostgresKeys:
         return _api_key(row)
 
 
+def said(bounds: Bounds) -> str:
+    """The bounds as JSON, without what they leave open."""
+    given = {name: value for name, value in asdict(bounds).items() if value is not None}
+    return msgspec.json.encode(given).decode()
+
+
 def _api_key(row: asyncpg.Record) -> ApiKey:
     return ApiKey(
         id=row["id"],
         name=row["name"],
         shown=row["shown"],
         priority_ceiling=row["priority_ceiling"],
+        bounds=_bounds.decode(row["policy"]),
+        ladder=row["ladder"],
         created_at=row["created_at"],
         revoked_at=row["revoked_at"],
     )

@@ -10,7 +10,8 @@ import orjson
 
 from activities.contracts.agents import AgentTexts
 from activities.contracts.chat import Message, Role, Sampling, ToolCall
-from activities.contracts.records import Answer, CallCost, DueTurn, Recorded, TurnContext
+from activities.contracts.policy import Bounds
+from activities.contracts.records import Answer, CallCost, DueTurn, Recorded, TurnContext, TurnStart
 from activities.contracts.turn import Hop, TurnEnding, TurnStatus
 from activities.errors import TurnNotFound
 from activities.ports import FREE
@@ -34,8 +35,9 @@ class NewTurn:
     """A validated turn on its way into the database.
 
     `conversation_id` with `new_conversation` makes the conversation; without it the conversation must
-    exist; None keeps the turn out of any. `input` and `sampling` are JSON texts of tuple[Message] and
-    Sampling, `metadata` of an object. `request_sha256` identifies the request's body for its idempotency key.
+    exist; None keeps the turn out of any. `policy` is the whole of what the turn may do. `input` and `sampling`
+    are JSON texts of tuple[Message] and Sampling, `metadata` of an object. `request_sha256` identifies the
+    request's body for its idempotency key.
     """
 
     tenant_id: str
@@ -45,8 +47,14 @@ class NewTurn:
     model: str
     effort: int
     effort_why: str
+    intent: str
+    intent_why: str
     priority: int
     agent: str | None
+    agent_version: int | None
+    policy: Bounds
+    prompt_tokens: int
+    answer_tokens: int
     input: bytes
     sampling: bytes
     metadata: bytes
@@ -62,18 +70,6 @@ class Accepted:
     outcome: AcceptOutcome
     turn_id: str = ""
     status: TurnStatus = TurnStatus.QUEUED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnStart:
-    """What starting a turn's workflow needs of its row. `preview` is the head of its last message."""
-
-    status: TurnStatus
-    model: str
-    effort: int
-    effort_why: str
-    priority: int
-    preview: str
 
 
 class _Turn(msgspec.Struct, frozen=True):
@@ -94,6 +90,7 @@ class _ContextRow(msgspec.Struct, frozen=True):
 
 _context_row = msgspec.json.Decoder(_ContextRow)
 _recorded = msgspec.json.Decoder(Recorded)
+_bounds = msgspec.json.Decoder(Bounds)
 
 
 class PostgresTurns:
@@ -213,7 +210,7 @@ class PostgresTurns:
         row = await self._db.run(
             lambda c: c.fetchrow(
                 "select outcome, turn_id, status from aither.accept_turn("
-                "$1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)",
+                "$1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21)",
                 turn.tenant_id,
                 turn.turn_id,
                 turn.conversation_id,
@@ -221,8 +218,14 @@ class PostgresTurns:
                 turn.model,
                 turn.effort,
                 turn.effort_why,
+                turn.intent,
+                turn.intent_why,
                 turn.priority,
                 turn.agent,
+                turn.agent_version,
+                _json(turn.policy),
+                turn.prompt_tokens,
+                turn.answer_tokens,
                 turn.input.decode(),
                 turn.sampling.decode(),
                 turn.metadata.decode(),
@@ -285,7 +288,8 @@ class PostgresTurns:
 
         async def query(connection: Connection) -> TurnStart | None:
             row = await connection.fetchrow(
-                "select status, model, effort, effort_why, priority, input from aither.turns"
+                "select status, model, effort, effort_why, priority, policy, prompt_tokens, answer_tokens, input"
+                " from aither.turns"
                 " where tenant_id = $1 and id = $2",
                 tenant_id,
                 turn_id,
@@ -299,6 +303,9 @@ class PostgresTurns:
                 effort=row["effort"],
                 effort_why=row["effort_why"],
                 priority=row["priority"],
+                policy=_bounds.decode(row["policy"]),
+                prompt_tokens=row["prompt_tokens"],
+                answer_tokens=row["answer_tokens"],
                 preview=last[:preview_chars],
             )
 

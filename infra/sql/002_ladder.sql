@@ -4,8 +4,11 @@ alter table aither.turns
     add column intent text,
     add column intent_why text,
     add column policy json not null default '{}',
-    add column compose boolean not null default false,
+    add column prompt_tokens integer not null default 0,
+    add column answer_tokens integer not null default 1024,
     add column agent_version integer;
+comment on column aither.turns.policy is 'What the turn may do: its tenant''s, key''s, agent''s and request''s bounds together.';
+comment on column aither.turns.prompt_tokens is 'An estimate of what cannot be trimmed away: the system part and the newest exchange.';
 
 -- Defaults: a tenant's policy bounds its keys', a key's bounds its turns'.
 alter table aither.tenants add column policy json not null default '{}';
@@ -33,10 +36,12 @@ alter table aither.turns
 
 -- Append-only. A call that can cost something is reserved before it and settled or released after it; a call
 -- that costs nothing is settled alone, so that the share of local work is known too. Money is in nano-dollars.
+-- `round` counts how often money was given back for the step: an attempt that is lost after that reserves anew.
 create table aither.spend (
     tenant_id text not null,
     turn_id text not null,
     step smallint not null,
+    round smallint not null default 0,
     kind text not null check (kind in ('reserved', 'settled', 'released')),
     key_id text not null,
     backend text not null,
@@ -50,7 +55,7 @@ create table aither.spend (
     reasoning_tokens integer not null default 0,
     day date not null default (now() at time zone 'utc')::date,
     at timestamptz not null default clock_timestamp(),
-    primary key (tenant_id, turn_id, step, kind),
+    primary key (tenant_id, turn_id, step, round, kind),
     foreign key (tenant_id, turn_id) references aither.turns (tenant_id, id)
 );
 create index spend_by_day on aither.spend (tenant_id, day);
@@ -92,6 +97,14 @@ begin
     end loop;
 end $$;
 
+-- The step's round: how often what was set aside for it has been given back.
+create function aither.spend_round(p_tenant text, p_turn text, p_step smallint) returns smallint
+language sql stable
+return (
+    select count(*)::smallint from aither.spend s
+    where s.tenant_id = p_tenant and s.turn_id = p_turn and s.step = p_step and s.kind = 'released'
+);
+
 -- Sets money aside for one call, within the caps (null: uncapped). Safe to run twice: a reservation stands.
 -- Returns {"granted", "cap", "day_spent", "day_reserved", "month_spent", "month_reserved", "turn_spent",
 -- "turn_reserved"}; `cap` names the one that a refused call would break.
@@ -105,6 +118,7 @@ declare
     v_days record;
     v_month record;
     v_turn record;
+    v_round smallint;
     v_cap text;
 begin
     perform set_config('aither.tenant', p_tenant, true);
@@ -120,12 +134,13 @@ begin
     select coalesce(sum(s.nano_usd) filter (where s.kind = 'settled'), 0)::bigint as spent,
            coalesce(sum(s.nano_usd) filter (where s.kind = 'reserved' and not exists (
                select from aither.spend e where e.tenant_id = p_tenant and e.turn_id = p_turn and e.step = s.step
-                 and e.kind <> 'reserved')), 0)::bigint as reserved
+                 and e.round = s.round and e.kind <> 'reserved')), 0)::bigint as reserved
     into v_turn
     from aither.spend s where s.tenant_id = p_tenant and s.turn_id = p_turn;
+    v_round := aither.spend_round(p_tenant, p_turn, p_step);
     if not exists (
         select from aither.spend s where s.tenant_id = p_tenant and s.turn_id = p_turn and s.step = p_step
-          and s.kind = 'reserved'
+          and s.round = v_round and s.kind = 'reserved'
     ) then
         v_cap := case
             when v_turn.spent + v_turn.reserved + p_nano > p_turn_cap then 'turn'
@@ -134,8 +149,9 @@ begin
         end;
         if v_cap is null then
             select t.key_id into v_key from aither.turns t where t.tenant_id = p_tenant and t.id = p_turn;
-            insert into aither.spend (tenant_id, turn_id, step, kind, key_id, backend, model, local, nano_usd, day)
-            values (p_tenant, p_turn, p_step, 'reserved', v_key, p_backend, p_model, p_local, p_nano, v_day);
+            insert into aither.spend (
+                tenant_id, turn_id, step, round, kind, key_id, backend, model, local, nano_usd, day)
+            values (p_tenant, p_turn, p_step, v_round, 'reserved', v_key, p_backend, p_model, p_local, p_nano, v_day);
             update aither.spend_days d set reserved_nano = reserved_nano + p_nano
             where d.tenant_id = p_tenant and d.day = v_day;
         end if;
@@ -156,26 +172,29 @@ create function aither.settle_spend(
 declare
     v_day date := (now() at time zone 'utc')::date;
     v_reserved record;
+    v_round smallint;
     v_key text;
 begin
     perform set_config('aither.tenant', p_tenant, true);
+    v_round := aither.spend_round(p_tenant, p_turn, p_step);
     select s.nano_usd, s.day into v_reserved from aither.spend s
-    where s.tenant_id = p_tenant and s.turn_id = p_turn and s.step = p_step and s.kind = 'reserved';
+    where s.tenant_id = p_tenant and s.turn_id = p_turn and s.step = p_step and s.round = v_round
+      and s.kind = 'reserved';
     if not found and p_kind = 'released' then
         return;
     end if;
     if exists (
         select from aither.spend s where s.tenant_id = p_tenant and s.turn_id = p_turn and s.step = p_step
-          and s.kind <> 'reserved'
+          and s.kind = 'settled'
     ) then
         return;
     end if;
     select t.key_id into v_key from aither.turns t where t.tenant_id = p_tenant and t.id = p_turn;
     insert into aither.spend (
-        tenant_id, turn_id, step, kind, key_id, backend, model, local, nano_usd, reference_nano_usd, prompt_tokens,
-        completion_tokens, cached_tokens, reasoning_tokens, day)
+        tenant_id, turn_id, step, round, kind, key_id, backend, model, local, nano_usd, reference_nano_usd,
+        prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, day)
     values (
-        p_tenant, p_turn, p_step, p_kind, v_key, p_backend, p_model, p_local, p_nano, p_reference_nano,
+        p_tenant, p_turn, p_step, v_round, p_kind, v_key, p_backend, p_model, p_local, p_nano, p_reference_nano,
         p_prompt_tokens, p_completion_tokens, p_cached_tokens, p_reasoning_tokens, coalesce(v_reserved.day, v_day))
     on conflict do nothing;
     if not found then
@@ -190,13 +209,13 @@ begin
     end if;
 end $$;
 
--- What one turn has cost, in dollars.
-create function aither.turn_cost_usd(p_tenant text, p_turn text) returns numeric
+-- What one turn has cost in dollars, and what the same tokens would have cost on the reference model.
+create function aither.turn_cost(p_tenant text, p_turn text, out usd float8, out reference_usd float8)
 language sql stable
-return (
-    select coalesce(sum(s.nano_usd), 0) / 1000000000.0 from aither.spend s
-    where s.tenant_id = p_tenant and s.turn_id = p_turn and s.kind = 'settled'
-);
+begin atomic
+    select coalesce(sum(s.nano_usd), 0)::float8 / 1e9, coalesce(sum(s.reference_nano_usd), 0)::float8 / 1e9
+    from aither.spend s where s.tenant_id = p_tenant and s.turn_id = p_turn and s.kind = 'settled';
+end;
 
 create or replace function aither.turn_view(t aither.turns) returns json
 language sql stable
@@ -228,15 +247,99 @@ return (
             'completion_tokens', coalesce(a.completion_tokens, 0),
             'cached_tokens', coalesce(a.cached_tokens, 0),
             'reasoning_tokens', coalesce(a.reasoning_tokens, 0)),
-        'cost_usd', aither.turn_cost_usd(t.tenant_id, t.id),
+        'cost_usd', c.usd,
+        'reference_cost_usd', c.reference_usd,
         'route', t.route,
         'error', t.error,
         'accepted_at', t.accepted_at,
         'ended_at', t.ended_at)
-    from (select 1) one
+    from aither.turn_cost(t.tenant_id, t.id) c
     left join aither.answers a
         on a.tenant_id = t.tenant_id and a.turn_id = t.id and a.step = t.answer_step
 );
+
+drop function aither.accept_turn;
+
+-- Accepts a turn, or finds the one that the same idempotency key accepted before.
+-- outcome: accepted | replayed | conflict (same key, other request) | no_conversation
+create function aither.accept_turn(
+    p_tenant text, p_id text, p_conversation text, p_new_conversation boolean, p_model text,
+    p_effort smallint, p_effort_why text, p_intent text, p_intent_why text, p_priority smallint, p_agent text,
+    p_agent_version integer, p_policy json, p_prompt_tokens integer, p_answer_tokens integer, p_input json,
+    p_sampling json, p_metadata json, p_key text, p_idempotency_key text, p_request_sha256 bytea,
+    out outcome text, out turn_id text, out status text
+) language plpgsql as $$
+declare
+    v_seq integer;
+    v_sha bytea;
+    v_busy boolean := false;
+begin
+    perform set_config('aither.tenant', p_tenant, true);
+    if p_idempotency_key is not null then
+        -- One request of a key at a time, so that the one that comes second leaves no conversation behind.
+        perform pg_advisory_xact_lock(hashtextextended('aither.accept/' || p_tenant || '/' || p_idempotency_key, 0));
+        select t.id, t.status, t.request_sha256 into turn_id, accept_turn.status, v_sha
+        from aither.turns t where t.tenant_id = p_tenant and t.idempotency_key = p_idempotency_key;
+        if found then
+            outcome := case when v_sha = p_request_sha256 then 'replayed' else 'conflict' end;
+            return;
+        end if;
+    end if;
+
+    if p_new_conversation then
+        insert into aither.conversations (tenant_id, id, last_seq) values (p_tenant, p_conversation, 1)
+        on conflict do nothing;
+        v_seq := 1;
+    elsif p_conversation is not null then
+        update aither.conversations c set last_seq = last_seq + 1
+        where c.tenant_id = p_tenant and c.id = p_conversation returning last_seq into v_seq;
+        if not found then
+            outcome := 'no_conversation';
+            return;
+        end if;
+        v_busy := exists (
+            select from aither.turns t
+            where t.tenant_id = p_tenant and t.conversation_id = p_conversation and t.status in ('queued', 'running'));
+    end if;
+
+    turn_id := p_id;
+    status := case when v_busy then 'queued' else 'running' end;
+    outcome := 'accepted';
+    insert into aither.turns (
+        tenant_id, id, conversation_id, seq, status, model, effort, effort_why, intent, intent_why, priority, agent,
+        agent_version, policy, prompt_tokens, answer_tokens, input, input_bytes, sampling, metadata, key_id,
+        idempotency_key, request_sha256)
+    values (
+        p_tenant, p_id, p_conversation, v_seq, accept_turn.status, p_model, p_effort, p_effort_why, p_intent,
+        p_intent_why, p_priority, p_agent, p_agent_version, p_policy, p_prompt_tokens, p_answer_tokens, p_input,
+        octet_length(p_input::text), p_sampling, p_metadata, p_key, p_idempotency_key, p_request_sha256)
+    on conflict do nothing;
+    if not found then
+        -- Either this very turn is being accepted again after a lost reply, or its idempotency key was taken
+        -- by a concurrent request between the look-up and the insert.
+        select t.id, t.status, case when t.id = p_id then 'accepted'
+                                    when t.request_sha256 = p_request_sha256 then 'replayed' else 'conflict' end
+        into turn_id, accept_turn.status, outcome
+        from aither.turns t
+        where t.tenant_id = p_tenant and (t.id = p_id or t.idempotency_key = p_idempotency_key)
+        order by t.id = p_id desc limit 1;
+    end if;
+end $$;
+
+drop function aither.authenticate;
+
+-- Who a key belongs to, what it and its tenant may do, and which ladder it climbs; nothing for an unknown or
+-- revoked one. The tenant is not known before this.
+create function aither.authenticate(p_sha256 bytea) returns table (
+    tenant_id text, key_id text, priority_ceiling smallint, ladder text, policy json, tenant_policy json,
+    secret_sha256 bytea
+)
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$
+    select k.tenant_id, k.id, k.priority_ceiling, k.ladder, k.policy, t.policy, k.secret_sha256
+    from aither.api_keys k join aither.tenants t on t.id = k.tenant_id
+    where k.secret_sha256 = p_sha256 and k.revoked_at is null
+$$;
 
 -- As before, and it gives back what calls of the turn had set aside and never booked.
 create or replace function aither.end_turn(
@@ -268,7 +371,7 @@ begin
             select s.step, s.backend, s.model, s.local from aither.spend s
             where s.tenant_id = p_tenant and s.turn_id = p_turn and s.kind = 'reserved' and not exists (
                 select from aither.spend e where e.tenant_id = p_tenant and e.turn_id = p_turn
-                  and e.step = s.step and e.kind <> 'reserved')
+                  and e.step = s.step and e.round = s.round and e.kind <> 'reserved')
         loop
             perform aither.settle_spend(
                 p_tenant, p_turn, v_open.step, 'released', v_open.backend, v_open.model, v_open.local,
@@ -386,8 +489,14 @@ declare
     v_end json;
 begin
     perform set_config('aither.tenant', p_tenant, true);
-    if not exists (select from aither.turns x where x.tenant_id = p_tenant and x.id = p_turn) then
+    select * into t from aither.turns x where x.tenant_id = p_tenant and x.id = p_turn;
+    if not found then
         return null;
+    end if;
+    if p_final and t.conversation_id is not null then
+        -- In the order in which end_turn locks: the conversation before the day's sums.
+        perform from aither.conversations c
+        where c.tenant_id = p_tenant and c.id = t.conversation_id for update;
     end if;
     insert into aither.answers (
         tenant_id, turn_id, step, text, text_bytes, finish_reason, tool_calls, reasoning, logprobs, backend, model,

@@ -34,6 +34,7 @@ class Api:
     runs: PlayedRuns
     stores: Stores
     key: str
+    server: QuietServer
 
     @property
     def state(self) -> State:
@@ -50,7 +51,7 @@ class Api:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: FastAPI, port: int) -> AsyncGenerator[None]:
+async def serving(app: FastAPI, port: int) -> AsyncGenerator[QuietServer]:
     """The app behind a real server on a loopback port."""
     server = QuietServer(
         uvicorn.Config(
@@ -63,7 +64,7 @@ async def serving(app: FastAPI, port: int) -> AsyncGenerator[None]:
             await task
         await asyncio.sleep(0.01)
     try:
-        yield
+        yield server
     finally:
         server.should_exit = True
         await task
@@ -89,11 +90,11 @@ async def running_api(real_stores: Stores) -> AsyncIterator[Api]:
     )
     runs = PlayedRuns()
     app = create_app(settings, runs=runs)
-    async with serving(app, port):
+    async with serving(app, port) as server:
         state: State = app.state.aither
         runs.rows, runs.events, runs.topology = PostgresTurns(state.database), state.events, state.topology
         _, key = await state.keys.create("acme", "first")
-        yield Api(f"http://{HOST}:{port}", app, runs, real_stores, key)
+        yield Api(f"http://{HOST}:{port}", app, runs, real_stores, key, server)
 
 
 @pytest.fixture
@@ -105,6 +106,9 @@ async def api(running_api: Api) -> AsyncIterator[Api]:
     runs.cancelled.clear()
     yield running_api
     await runs.idle()
+    while running_api.server.server_state.tasks:
+        # The last byte of a reply has been sent, and its task is about to end.
+        await asyncio.sleep(0.001)
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from activities.contracts.records import Answer, Recorded
 from activities.contracts.topology import Topology
 from activities.contracts.turn import Hop, HopOutcome, TurnEnding, TurnError, TurnInput, TurnStatus
 from api.relay import ENDS
-from api.starting import turn_input
 from infra.postgres.turns import PostgresTurns
 from infra.redis_events import RedisEvents, RedisEventWriter
+from workflows.policy.plans import turn_input
 
 WORDS = ["The ", "sky ", "scatters ", "blue ", "light ", "— ", "néon ", "💡", "."]
 TEXT = "".join(WORDS)
@@ -161,9 +161,6 @@ class PlayedRuns:
         if recorded.next_turn_id is None:
             return
         row = await self.rows.start_of(tenant_id, recorded.next_turn_id, 48)
-        shown = self.started[0].plan.ladder
-        await self.start(
-            turn_input(
-                tenant_id, recorded.next_turn_id, row, row.preview, ladder=shown, topology=self.topology
-            )
-        )
+        ladder = self.started[0].plan.ladder
+        turn_id = recorded.next_turn_id
+        await self.start(turn_input(self.topology, ladder, row, tenant_id=tenant_id, turn_id=turn_id))

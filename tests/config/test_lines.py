@@ -3,13 +3,22 @@
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infra.config.lines import Path, locate
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A value that is written as it is."""
+
+    written: str
+
 
 KEYS = st.text(
     st.one_of(
@@ -20,7 +29,7 @@ KEYS = st.text(
 )
 TEXTS = st.text(st.sampled_from("ab \"'#=[]{},\\\n\t.ö"), max_size=12)
 SCALARS = st.one_of(
-    st.integers(-(2**31), 2**31).map(lambda n: ("raw", str(n))),
+    st.integers(-(2**31), 2**31).map(lambda n: Raw(str(n))),
     st.sampled_from(
         [
             "true",
@@ -32,14 +41,12 @@ SCALARS = st.one_of(
             "07:32:00",
             "1979-05-27T00:32:00-07:00",
         ]
-    ).map(lambda raw: ("raw", raw)),
-    TEXTS.map(lambda text: ("text", text)),
+    ).map(Raw),
+    TEXTS,
 )
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3).map(lambda d: {"inline": d})
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)),
     max_leaves=5,
 )
 
@@ -133,14 +140,14 @@ class Writer:
 
     def _value(self, path: Path, value: Any) -> None:
         match value:
-            case tuple(("text", text)):
-                self._put(self._string(text))
-            case tuple(("raw", raw)):
-                self._put(raw)
-            case {"inline": members}:
-                self._inline(path, members)
-            case elements:
-                self._array(path, elements)
+            case Raw(written):
+                self._put(written)
+            case str():
+                self._put(self._string(value))
+            case dict():
+                self._inline(path, cast("dict[str, Any]", value))
+            case _:
+                self._array(path, value)
 
     def _string(self, text: str) -> str:
         forms = [_basic(text), f'"""\n{_basic(text)[1:-1]}"""', f'"""{_basic(text)[1:-1]}\\\n  """']
@@ -182,11 +189,12 @@ def _paths(value: Any, path: Path = ()) -> Iterator[Path]:
     """All paths of what `tomllib` made of the document."""
     if path:
         yield path
-    members = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
-    for key, member in members:
-        yield from _paths(member, (*path, key))
+    if isinstance(value, dict):
+        for key, member in cast("dict[str, Any]", value).items():
+            yield from _paths(member, (*path, key))
+    elif isinstance(value, list):
+        for index, member in enumerate(cast("list[Any]", value)):
+            yield from _paths(member, (*path, index))
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from activities.contracts.backends import Backend, BackendKind, Capability, Dialect
 from activities.contracts.chat import ChatCall, ChatChunk, Message, Role, Sampling
-from activities.contracts.topology import Backend, BackendKind, Capability, Dialect, Topology
+from activities.contracts.topology import Topology
 from activities.ports import ChatBackend
 from infra.llm.backends import open_backends
 from tests.support.standin import StandIn

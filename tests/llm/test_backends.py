@@ -2,7 +2,8 @@
 
 import pytest
 
-from activities.contracts.topology import Backend, BackendKind, Dialect, Locality, Topology
+from activities.contracts.backends import Backend, BackendKind, Dialect, Locality
+from activities.contracts.topology import Topology
 from activities.errors import BackendError, BackendRefusedKey
 from infra.llm.backends import open_backends
 from tests.llm.asking import KEY, gather, saying

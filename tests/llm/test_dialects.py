@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from activities.contracts.backends import Backend, BackendKind, Capability, Dialect, Thinking
 from activities.contracts.chat import ChatCall, Message, Role, Sampling, ToolCall
-from activities.contracts.topology import Backend, BackendKind, Capability, Dialect, Thinking
 from infra.llm import anthropic_request, openai_request
 from infra.llm.dialects import MANNERS
 from tests.llm.asking import asking, gather, saying

@@ -6,7 +6,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from activities.contracts.topology import BackendKind, Capability, Dialect
+from activities.contracts.backends import BackendKind, Capability, Dialect
 from activities.errors import (
     AnswerMalformed,
     BackendError,

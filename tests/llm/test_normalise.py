@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activities.contracts.backends import Backend, Dialect
 from activities.contracts.chat import ChatCall, Message, Role, ToolCall
-from activities.contracts.topology import Backend, Dialect
 from infra.llm import anthropic_request, openai_request
 from infra.llm.dialects import MANNERS
 from infra.llm.normalise import strictly_alternating, user_first

@@ -5,8 +5,8 @@ from contextlib import aclosing
 
 import pytest
 
+from activities.contracts.backends import BackendKind, Capability
 from activities.contracts.chat import ChatCall, FinishReason, Message, Role, Sampling, ToolCall
-from activities.contracts.topology import BackendKind, Capability
 from tests.llm.asking import KEY, KINDS, asking, gather, saying
 from tests.support.standin import Reply, StandIn
 from tests.support.standin_reply import words

@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
+from activities.contracts.backends import Backend, Capability, Dialect
 from activities.contracts.chat import ChatCall, FinishReason, Message, Role, Sampling, ToolCall
-from activities.contracts.topology import Backend, Capability, Dialect, Topology
+from activities.contracts.topology import Topology
 from activities.errors import ContextTooLong
 from activities.ports import ChatBackend
 from infra.llm.backends import open_backends

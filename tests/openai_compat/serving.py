@@ -14,7 +14,7 @@ import orjson
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from activities.contracts.topology import Backend, Ladder
+from activities.contracts.backends import Backend, Ladder
 from api import problems
 from api.limits import Limits
 from api.openai_compat import router

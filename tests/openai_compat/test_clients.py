@@ -1,6 +1,5 @@
-"""Clients that speak to OpenAI, pointed here and otherwise unchanged: langchain-openai, llm, inspect-ai."""
+"""Clients that speak to OpenAI, pointed here and otherwise unchanged: langchain-openai and llm."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -87,26 +86,7 @@ def llm(compat: Served, tmp_path: Path):
     return run
 
 
-def test_llm_asks(compat: Served, llm: Any):
-    assert llm("hi", "-s", "be brief", "-o", "temperature", "0").strip() == "Hello there"
-    assert [message.content for message in compat.turns.requests[0].messages] == ["be brief", "hi"]
-
-
 def test_llm_shows_errors(compat: Served, llm: Any):
     compat.turns.script = plays(hop())
     with pytest.raises(AssertionError, match="broke off"):
         llm("hi")
-
-
-@pytest.mark.filterwarnings("ignore:The 'initial' parameter is deprecated:DeprecationWarning")
-def test_inspect_asks_a_model(compat: Served, monkeypatch: pytest.MonkeyPatch):
-    # Imported here, because it takes seconds.
-    from inspect_ai.model import get_model
-
-    async def ask() -> str:
-        async with get_model("openai-api/aither/auto") as model:
-            return (await model.generate("hi")).completion
-
-    monkeypatch.setenv("AITHER_API_KEY", KEY)
-    monkeypatch.setenv("AITHER_BASE_URL", f"{compat.url}/v1")
-    assert asyncio.run(ask()) == "Hello there"

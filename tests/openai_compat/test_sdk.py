@@ -135,6 +135,8 @@ def test_logprobs(compat: Served, sdk: openai.OpenAI):
     ("code", "status", "kind", "told"),
     [
         ("context_too_long", 400, openai.BadRequestError, "context_length_exceeded"),
+        ("local_only", 403, openai.PermissionDeniedError, "local_only"),
+        ("over_budget", 429, openai.RateLimitError, "insufficient_quota"),
         ("backend_rejected", 400, openai.BadRequestError, "backend_rejected"),
         ("backend_rate_limited", 429, openai.RateLimitError, "rate_limit_exceeded"),
         ("model_missing", 502, openai.InternalServerError, "model_missing"),
@@ -162,7 +164,8 @@ def test_a_turn_that_fails_without_a_token_is_an_error_status(
     assert "it broke" in error.message
     assert error.response.headers["x-aither-turn-id"] in error.message
     assert error.response.json()["aither_route"] == [HOP]
-    assert error.response.headers.get("x-should-retry") == ("false" if status == 504 else None)
+    repeated = error.response.headers.get("x-should-retry") != "false"
+    assert repeated is (code not in {"backend_timed_out", "over_budget"})
 
 
 def test_a_stream_that_fails_after_a_token_raises_and_has_no_clean_end(compat: Served, sdk: openai.OpenAI):

@@ -12,7 +12,7 @@ from activities.contracts.events import EventKind, TurnEvent
 from api.openai_compat.errors import CompatError
 from api.openai_compat.transcript import Transcript
 from api.openai_compat.wire import DONE, Chunks
-from tests.openai_compat.playing import completed, hop, token, tokens
+from tests.openai_compat.playing import completed, event, hop, token, tokens
 
 Told = tuple[str, list[str], str, bool]
 
@@ -101,6 +101,21 @@ def test_a_rung_that_takes_over_is_held_to_what_was_said():
         transcript = Transcript(Chunks("turn_1", 1, "auto", include_usage=False))
         for event in (hop(), *tokens("Hello"), took_over, *tokens("Bye")):
             transcript.take(event)
+
+
+def test_what_is_provisional_waits_until_it_stands():
+    probability = {"token": "Hi", "logprob": -0.1}
+    perhaps = event(EventKind.HOP_STARTED, model="small", provisional=True)
+    again = event(EventKind.HOP_RESTARTED, why="lost")
+    draft = [perhaps, *tokens("No"), again, token("No", 0, reasoning="hm"), call("{}")]
+    surely = event(EventKind.HOP_STARTED, model="large", provisional=False)
+    assert told(*draft) == ("", [], "", False)
+    assert told(*draft, surely, *tokens("Yes"))[:3] == ("Yes", [], "")
+    end = completed("turn_1", "No", answer={"reasoning": "hm", "logprobs": [probability]})
+    assert told(*draft, end) == ("No", [], "hm", True)
+    transcript = Transcript(Chunks("turn_1", 1, "auto", include_usage=False))
+    sent = b"".join(transcript.take(one) for one in (*draft, end))
+    assert sent.count(b'"logprob":-0.1') == 1
 
 
 def test_logprobs_come_once():

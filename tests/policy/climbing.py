@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from activities.contracts.backends import Ladder, Locality, Price, Rung
 from activities.contracts.policy import BackendTerms, ClimbPlan, EffortBands, RepeatRules, TurnPolicy
-from activities.contracts.topology import Ladder, Locality, Price, Rung
 from workflows.policy.climb import (
     Agreed,
     Answered,

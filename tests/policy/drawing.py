@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
+from activities.contracts.backends import Ladder, Price, Rung
 from activities.contracts.policy import BackendTerms, Caps, ClimbPlan, RepeatRules, TurnPolicy
-from activities.contracts.topology import Ladder, Price, Rung
 from tests.policy.climbing import rung
 
 USD = st.none() | st.sampled_from([0.0, 0.001, 0.02, 1.0])

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from activities.contracts.backends import Price
 from activities.contracts.chat import Usage
 from activities.contracts.policy import Caps, Spending
-from activities.contracts.topology import Price
 from workflows.policy.budget import (
     Admit,
     Cap,

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from activities import errors
+from activities.contracts.backends import Ladder
 from activities.contracts.policy import RepeatRules, TurnPolicy
-from activities.contracts.topology import Ladder
 from tests.policy.climbing import CLAUDE, ORCHESTRATOR, REASONER, plan, rung, walk
 from workflows.policy.climb import (
     Answered,

@@ -6,13 +6,13 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from activities.contracts.backends import Locality
 from activities.contracts.policy import (
     Barred,
     ClimbPlan,
     Spending,
     TurnPolicy,
 )
-from activities.contracts.topology import Locality
 from tests.policy.drawing import plans
 from workflows.policy.budget import reserve, settle, to_nano
 from workflows.policy.climb import (

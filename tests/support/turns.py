@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from temporalio import activity
 
+from activities.contracts.backends import Ladder, Rung
 from activities.contracts.policy import BackendTerms, ClimbPlan
-from activities.contracts.topology import Ladder, Rung
 from activities.contracts.turn import (
     ChatResult,
     ChatStep,

@@ -9,9 +9,9 @@ import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from activities.contracts.backends import Price
 from activities.contracts.chat import Usage
 from activities.contracts.policy import Caps, Spending
-from activities.contracts.topology import Price
 
 NANO = 1_000_000_000
 _PICO_A_NANO = 1_000

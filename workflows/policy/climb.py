@@ -6,8 +6,8 @@ All of it is frozen and holds only names, numbers and short reasons, so it may s
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from activities.contracts.backends import Rung
 from activities.contracts.policy import Barred, Spending
-from activities.contracts.topology import Rung
 
 
 class Chain(StrEnum):

@@ -4,8 +4,8 @@ its window large enough, does its breaker let calls through. The first "no" is t
 
 from dataclasses import dataclass
 
+from activities.contracts.backends import Locality, Rung
 from activities.contracts.policy import BackendTerms, ClimbPlan, TurnPolicy
-from activities.contracts.topology import Locality, Rung
 from workflows.policy.budget import Admit, Refuse, admit, most, to_nano, to_usd
 from workflows.policy.climb import Climb, Sight, SkipCode
 

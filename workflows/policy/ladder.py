@@ -8,8 +8,8 @@ asked to answer by itself. Only when nothing at all is left is a rung whose trou
 bounded number of times. A pinned model is a ladder of one rung, so nothing can stand in for it.
 """
 
+from activities.contracts.backends import Rung
 from activities.contracts.policy import ClimbPlan, ReasonAccess
-from activities.contracts.topology import Rung
 from workflows.policy.climb import (
     Ask,
     Chain,

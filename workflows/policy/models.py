@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
+from activities.contracts.backends import Backend, Ladder, Rung
 from activities.contracts.policy import BackendTerms
-from activities.contracts.topology import Backend, Ladder, Rung, Topology
+from activities.contracts.topology import Topology
 
 PIN_PATIENCE = timedelta(minutes=10)
 PIN_CALL_TIMEOUT = timedelta(minutes=10)
@@ -14,17 +15,28 @@ def ladder_for(topology: Topology, model: str) -> Ladder | None:
 
     A pinned model is a ladder of one rung: it is served by that model or not at all.
     """
-    if model == "auto" or model.startswith("auto:"):
+    if not is_pinned(model):
         name = model.removeprefix("auto").removeprefix(":") or topology.default_ladder
         return next((ladder for ladder in topology.ladders if ladder.name == name), None)
     backend = next((b for b in topology.backends if model in {b.name, b.model}), None)
     return _pinned(topology, backend) if backend else None
 
 
+def is_pinned(model: str) -> bool:
+    """Whether the name asks for one model, which no other may stand in for."""
+    return model != "auto" and not model.startswith("auto:")
+
+
 def model_names(topology: Topology) -> tuple[str, ...]:
     """Every model name that a turn may ask for, `auto` first."""
     named = [f"auto:{ladder.name}" for ladder in topology.ladders if ladder.name != topology.default_ladder]
     return ("auto", *named, *dict.fromkeys(backend.model for backend in topology.backends))
+
+
+def bounded_names(topology: Topology) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names that an allow-list may hold: of models, and of backends."""
+    models = tuple(dict.fromkeys(backend.model for backend in topology.backends))
+    return models, tuple(backend.name for backend in topology.backends)
 
 
 def ladder_terms(topology: Topology, ladder: Ladder) -> tuple[BackendTerms, ...]:

@@ -1,20 +1,71 @@
 """What a turn's climb goes by, drawn from what is configured when the turn starts."""
 
-from activities.contracts.policy import BackendTerms, ClimbPlan, TurnPolicy
-from activities.contracts.topology import Ladder, Topology
+from collections.abc import Sequence
+
+from activities.contracts.backends import Ladder
+from activities.contracts.chat import Message, Role
+from activities.contracts.policy import Barred, Bounds, ClimbPlan, TurnPolicy
+from activities.contracts.records import TurnStart
+from activities.contracts.topology import Topology
+from activities.contracts.turn import TurnInput
+from workflows.policy.combine import combine
+from workflows.policy.models import ladder_terms
+
+BYTES_A_TOKEN = 4
+TOKENS_A_MESSAGE = 8
+"""What a chat template adds to a message, more or less."""
+USUAL_ANSWER_TOKENS = 1024
+"""What an answer may take unless the turn says."""
 
 
 def plan_for(topology: Topology, ladder: Ladder, effort: int, policy: TurnPolicy | None = None) -> ClimbPlan:
     """The plan of a turn on this ladder. It is the turn's own: a changed configuration leaves it as it is."""
-    names = dict.fromkeys(rung.backend for rung in (*ladder.answer, *ladder.reason))
-    backends = [topology.backend(name) for name in names]
     return ClimbPlan(
         ladder=ladder,
         effort=effort,
-        terms=tuple(
-            BackendTerms(backend=b.name, window_tokens=b.window_tokens, price=b.price) for b in backends
-        ),
+        terms=ladder_terms(topology, ladder),
         bands=topology.bands,
         policy=policy or topology.turn_policy,
         repeats=topology.repeats,
     )
+
+
+def turn_input(
+    topology: Topology,
+    ladder: Ladder,
+    start: TurnStart,
+    *,
+    tenant_id: str,
+    turn_id: str,
+    barred: Sequence[Barred] = (),
+) -> TurnInput:
+    """What the turn's workflow is started with: its row, on this ladder."""
+    return TurnInput(
+        turn_id=turn_id,
+        tenant_id=tenant_id,
+        plan=plan_for(topology, ladder, start.effort, policy_of(start.policy)),
+        effort_why=start.effort_why,
+        priority=start.priority,
+        preview=start.preview,
+        prompt_tokens=start.prompt_tokens,
+        answer_tokens=start.answer_tokens,
+        barred=tuple(barred),
+    )
+
+
+def policy_of(stored: Bounds) -> TurnPolicy:
+    """The policy that was stored with a turn: the whole of it, nothing is added."""
+    return combine(TurnPolicy(), stored)
+
+
+def prompt_estimate(messages: Sequence[Message], system_text: str = "") -> int:
+    """Tokens that cannot be trimmed away: the system part and the newest exchange, by their bytes."""
+    newest = max((i for i, m in enumerate(messages) if m.role is Role.USER), default=0)
+    kept = [m for i, m in enumerate(messages) if i >= newest or m.role is Role.SYSTEM]
+    size = len(system_text.encode("utf-8", "replace")) + sum(map(_bytes, kept))
+    return size // BYTES_A_TOKEN + TOKENS_A_MESSAGE * (len(kept) + bool(system_text))
+
+
+def _bytes(message: Message) -> int:
+    calls = sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
+    return len(message.content.encode("utf-8", "replace")) + calls

@@ -41,7 +41,8 @@ def step_for(
     if isinstance(decision, Compose):
         return replace(step, compose_step=decision.answer_step)
     pulled = next((r.hop.step for r in reversed(results) if r.pulled), None)
-    broke_off = results[-1].hop.step if results and results[-1].broke_off else None
+    asked = [result for result in results if result.hop.outcome is not HopOutcome.SKIPPED]
+    broke_off = asked[-1].hop.step if asked and asked[-1].broke_off else None
     return replace(
         step,
         offer_reason=decision.offer_reason,

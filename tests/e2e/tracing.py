@@ -1,0 +1,45 @@
+"""What Temporal has of a turn: how its workflow stands, and what its history says."""
+
+from collections.abc import Sequence
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowExecutionStatus
+
+from tests.e2e.killing import until
+from workflows.names import turn_workflow_id
+
+
+async def history(traces: Client, turn_id: str) -> Sequence[HistoryEvent]:
+    """The events of the turn's workflow so far."""
+    return (await traces.get_workflow_handle(turn_workflow_id(turn_id)).fetch_history()).events
+
+
+async def attempts(traces: Client, turn_id: str) -> list[tuple[str, int]]:
+    """The activities that have ended, each with the attempt that ended it."""
+    events = await history(traces, turn_id)
+    names = {
+        event.event_id: event.activity_task_scheduled_event_attributes.activity_type.name
+        for event in events
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    }
+    started = [
+        event.activity_task_started_event_attributes
+        for event in events
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED
+    ]
+    return [(names[each.scheduled_event_id], each.attempt) for each in started]
+
+
+async def closes(
+    traces: Client, turn_id: str, wanted: WorkflowExecutionStatus = WorkflowExecutionStatus.COMPLETED
+) -> None:
+    """Waits until the turn's workflow has closed, in this way."""
+    handle = traces.get_workflow_handle(turn_workflow_id(turn_id))
+
+    async def closed() -> bool:
+        status = (await handle.describe()).status
+        assert status in {WorkflowExecutionStatus.RUNNING, wanted}, status
+        return status is wanted
+
+    await until(closed, f"the workflow of {turn_id} is {wanted.name}")
