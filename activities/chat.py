@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -156,11 +156,13 @@ class ChatActivities:
         async with heartbeats():
             try:
                 async with asyncio.timeout(limit):
-                    call = await call_for(step, backend, client, attempt.context, prefix.rstrip())
+                    with _nothing_unforeseen(backend):
+                        call = await call_for(step, backend, client, attempt.context, prefix.rstrip())
                     if (refusal := await self._reserve(attempt, call)) is not None:
                         return refusal
                     rulings.announce(attempt)
-                    await self._listen(attempt, client, call)
+                    with _nothing_unforeseen(backend):
+                        await self._listen(attempt, client, call)
             except TimeoutError as error:
                 raise BackendTimedOut(f"{backend.name} did not finish within {limit:g} s") from error
             answer = attempt.gathering.answer(step.step, backend.name, backend.model)
@@ -168,20 +170,13 @@ class ChatActivities:
 
     async def _listen(self, attempt: Attempt, client: ChatBackend, call: ChatCall) -> None:
         """Passes the answer on as it comes. Raises `BackendError`s."""
-        try:
-            async with contextlib.aclosing(client.stream(call)) as chunks:
-                async for chunk in chunks:
-                    if chunk.model:
-                        rulings.check_served(attempt.backend, chunk.model)
-                    if (token := attempt.gathering.take(chunk)) is not None:
-                        attempt.note_token()
-                        attempt.events.emit(EventKind.TOKEN, token)
-        except (AitherError, TimeoutError):
-            raise
-        except Exception as error:
-            # Left to Temporal, it would be asked again, and paid for, until the turn's time is over.
-            log.exception("backend %s failed in a way that nobody foresaw", attempt.backend.name)
-            raise BackendError(f"{attempt.backend.name} failed: {type(error).__name__}") from error
+        async with contextlib.aclosing(client.stream(call)) as chunks:
+            async for chunk in chunks:
+                if chunk.model:
+                    rulings.check_served(attempt.backend, chunk.model)
+                if (token := attempt.gathering.take(chunk)) is not None:
+                    attempt.note_token()
+                    attempt.events.emit(EventKind.TOKEN, token)
 
     async def _reserve(self, attempt: Attempt, call: ChatCall) -> ChatResult | None:
         """Sets aside what the call can cost at most; a result where a cap forbids it."""
@@ -294,3 +289,18 @@ class ChatActivities:
             reference_nano_usd=rules.cost_elsewhere(answer.usage, reference.price) if reference else 0,
             local=backend.locality is Locality.LOCAL,
         )
+
+
+@contextlib.contextmanager
+def _nothing_unforeseen(backend: Backend) -> Generator[None]:
+    """Makes a rung's failure of what no one foresaw.
+
+    Left to Temporal, the backend would be asked again, and paid, until the turn's time is over.
+    """
+    try:
+        yield
+    except (AitherError, TimeoutError):
+        raise
+    except Exception as error:
+        log.exception("backend %s failed in a way that nobody foresaw", backend.name)
+        raise BackendError(f"{backend.name} failed: {type(error).__name__}") from error

@@ -10,18 +10,21 @@ from fastapi import FastAPI
 
 from activities.contracts.topology import Topology
 from api import docs, openapi, problems
+from api.barring import Barring
 from api.following import Follower
 from api.health import Health
 from api.limits import Limits
 from api.openai_compat import router as openai_compat
-from api.routes import events, health, turns
+from api.routes import agents, events, health, spend, turns
 from api.runs import TemporalRuns, TurnRuns
 from api.state import State
 from api.turns import Turns
 from infra.postgres.agents import PostgresAgents
 from infra.postgres.database import Database
 from infra.postgres.keys import PostgresKeys
+from infra.postgres.ledger import PostgresLedger
 from infra.postgres.turns import PostgresTurns
+from infra.redis_barred import RedisBarred
 from infra.redis_events import RedisEvents
 from infra.settings import Settings
 from infra.temporal import connect
@@ -32,6 +35,8 @@ MOST_WAITING = 2000
 
 TAGS = [
     {"name": "Turns", "description": "Questions and their answers, durable and resumable."},
+    {"name": "Agents", "description": "Who turns may speak as, version by version."},
+    {"name": "Spend", "description": "What was spent, and what it would have cost elsewhere."},
     {"name": "OpenAI-compatible", "description": "The same by OpenAI's protocol; errors are OpenAI's too."},
     {"name": "Health", "description": "How the platform is."},
 ]
@@ -61,7 +66,7 @@ def create_app(settings: Settings, *, runs: TurnRuns | None = None) -> FastAPI:
         openapi_tags=TAGS,
     )
     app.state.closing = closing
-    for router in (turns.router, events.router, openai_compat, health.router):
+    for router in (turns.router, events.router, agents.router, spend.router, openai_compat, health.router):
         app.include_router(router)
     problems.install(app)
     openapi.install(app)
@@ -82,22 +87,27 @@ async def _wired(
         redis = await stack.enter_async_context(
             RedisEvents.connect(settings.redis_dsn, settings.stream_ttl_seconds, max_connections=MOST_WAITING)
         )
+        barring = Barring(await stack.enter_async_context(RedisBarred.connect(settings.redis_dsn)))
+        await stack.enter_async_context(barring.reading())
         runs = runs or TemporalRuns(
             await connect(settings, lazy=True), lifetime=timedelta(seconds=settings.turn_timeout_seconds)
         )
-        rows, agents = PostgresTurns(database), PostgresAgents(database)
+        rows, agent_rows = PostgresTurns(database), PostgresAgents(database)
         yield State(
             settings=settings,
             topology=topology,
             database=database,
             keys=PostgresKeys(database),
+            agents=agent_rows,
+            ledger=PostgresLedger(database),
             turns=Turns(
                 rows,
                 redis,
                 runs,
                 topology,
                 Follower(rows, redis, closing),
-                agents=agents,
+                agents=agent_rows,
+                barred=barring,
                 preview_chars=settings.history_preview_chars,
             ),
             events=redis,

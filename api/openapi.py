@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from api.agents import AgentBody, RollbackBody
 from api.models import ProblemView, TurnBody
 from api.problems import CATALOGUE, MEDIA_TYPE, TYPE_PREFIX
 
@@ -68,7 +69,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
     )
     _, ours = models_json_schema(
-        [(TurnBody, "validation"), (ProblemView, "validation")], ref_template=_TEMPLATE
+        [(kind, "validation") for kind in (TurnBody, AgentBody, RollbackBody, ProblemView)],
+        ref_template=_TEMPLATE,
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name, schema in ours["$defs"].items():

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 from pydantic import Field
 
 from activities.contracts.agents import Agent
@@ -82,7 +83,7 @@ def checked(bounds: Bounds, topology: Topology, place: str = "policy") -> Bounds
 
 def effective(topology: Topology, caller: Caller, agent: Agent | None, asked: Bounds) -> TurnPolicy:
     """What a turn may do, by everyone who has a say in it."""
-    agents = Bounds(**agent.texts.policy) if agent else Bounds()
+    agents = msgspec.convert(agent.texts.policy, Bounds) if agent else Bounds()
     return combine(topology.turn_policy, caller.tenant_bounds, caller.key_bounds, agents, asked)
 
 

@@ -3,16 +3,18 @@
 import hashlib
 import json
 import re
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from fastapi import Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from activities.contracts.chat import Message, Role, Sampling, ToolCall
 from activities.contracts.policy import Bounds
 from api.asking import TurnRequest
 from api.models import MessageBody, TurnBody
 from api.problems import FieldError, Problem, field_path, invalid, invalid_fields
+
+Body = TypeVar("Body", bound=BaseModel)
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
@@ -23,8 +25,7 @@ async def read_turn(request: Request, idempotency_key: str | None) -> TurnReques
     """The request's body as a request for a turn. Raises a 4xx `Problem`."""
     if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
-    _check_type(request.headers.get("content-type"))
-    body = parse(await request.body())
+    body = await read_body(request, TurnBody)
     return TurnRequest(
         messages=_messages(body),
         sampling=_sampling(body),
@@ -46,12 +47,18 @@ def wait_seconds(prefer: str | None) -> int | None:
     return int(found[1]) if found else None
 
 
-def parse(raw: bytes) -> TurnBody:
+async def read_body(request: Request, kind: type[Body]) -> Body:
+    """The request's JSON body, checked. Raises a 4xx `Problem`."""
+    _check_type(request.headers.get("content-type"))
+    return parse(await request.body(), kind)
+
+
+def parse(raw: bytes, kind: type[Body]) -> Body:
     """The body, checked. Raises a 4xx `Problem`."""
     if b"\\u0000" in raw and (found := _unstorable(raw)):
         raise invalid(*found)
     try:
-        return TurnBody.model_validate_json(raw)
+        return kind.model_validate_json(raw)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
         if errors[0]["type"] == "json_invalid":

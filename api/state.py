@@ -10,8 +10,10 @@ from activities.contracts.topology import Topology
 from api.health import Health
 from api.runs import TurnRuns
 from api.turns import Turns
+from infra.postgres.agents import PostgresAgents
 from infra.postgres.database import Database
 from infra.postgres.keys import PostgresKeys
+from infra.postgres.ledger import PostgresLedger
 from infra.redis_events import RedisEvents
 from infra.settings import Settings
 
@@ -24,6 +26,8 @@ class State:
     topology: Topology
     database: Database
     keys: PostgresKeys
+    agents: PostgresAgents
+    ledger: PostgresLedger
     turns: Turns
     events: RedisEvents
     runs: TurnRuns

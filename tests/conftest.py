@@ -10,7 +10,10 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from infra.temporal import DATA_CONVERTER
+from tests.support.stack import stack
 from workflows.attributes import EFFORT, MODEL, RUNG, STATUS, TENANT
+
+__all__ = ["stack"]
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ class Composition:
     topology: Topology
     events: RedisEvents
     running: RunningCalls
+    breakers: Breakers
     chat: ChatActivities
     turns: TurnActivities
 
@@ -79,22 +80,24 @@ def wired(
     """The activities over open connections; with breakers of their own, unless they are given some."""
     store = PostgresTurns(connections.database)
     running = RunningCalls()
+    breakers = breakers or BreakerBoard(topology.breaker)
     ports = ChatPorts(
         topology=topology,
         backends=connections.backends,
         store=store,
         ledger=PostgresLedger(connections.database),
         events=connections.events,
-        breakers=breakers or BreakerBoard(topology.breaker),
+        breakers=breakers,
         rules=PolicyRules(),
         running=running,
     )
-    starter = RowTurnStarter(connections.client, store, topology, settings)
+    starter = RowTurnStarter(connections.client, store, topology, settings, breakers)
     return Composition(
         client=connections.client,
         topology=topology,
         events=connections.events,
         running=running,
+        breakers=breakers,
         chat=ChatActivities(ports),
         turns=TurnActivities(store, connections.events, starter),
     )

@@ -13,8 +13,10 @@ import uvloop
 
 from activities.running import RunningCalls
 from infra.config.mistakes import ConfigError
+from infra.redis_barred import RedisBarred
 from infra.redis_events import RedisEvents
 from infra.settings import settings
+from workers.barring import tell_barred
 from workers.composition import Composition, compose
 from workers.fleets import FLEETS, Fleet
 from workers.schedules import ensure_schedules
@@ -34,14 +36,19 @@ async def run(fleets: list[Fleet]) -> None:
     async with compose(settings()) as parts, AsyncExitStack() as running:
         listener = asyncio.create_task(_listen_for_cancels(parts.events, parts.running))
         running.callback(listener.cancel)
-        for fleet in fleets:
-            for worker in FLEETS[fleet](parts):
-                await running.enter_async_context(worker)
+        barred = await running.enter_async_context(RedisBarred.connect(settings().redis_dsn))
+        teller = asyncio.create_task(tell_barred(parts.breakers, barred))
+        running.callback(teller.cancel)
+        workers = [worker for fleet in fleets for worker in FLEETS[fleet](parts)]
+        for worker in workers:
+            await running.enter_async_context(worker)
         if Fleet.TURNS in fleets:
             await ensure_schedules(parts.client)
         _say_ready(parts, fleets)
         await stop.wait()
         log.info("stopping: running calls have a moment to finish")
+        # Together: one after the other, every pool would take its own moment.
+        await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
 async def _listen_for_cancels(events: RedisEvents, running: RunningCalls) -> None:

@@ -7,7 +7,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.contracts.topology import Topology
 from activities.contracts.turn import TurnEnding, TurnError, TurnStatus
-from activities.ports import StartOutcome
+from activities.ports import Breakers, StartOutcome
 from infra.postgres.turns import PostgresTurns
 from infra.settings import Settings
 from workflows.names import turn_workflow_id
@@ -19,7 +19,15 @@ from workflows.starts import start_turn
 class RowTurnStarter:
     """Implements `activities.ports.TurnStarter`."""
 
-    def __init__(self, client: Client, turns: PostgresTurns, topology: Topology, settings: Settings) -> None:
+    def __init__(
+        self,
+        client: Client,
+        turns: PostgresTurns,
+        topology: Topology,
+        settings: Settings,
+        breakers: Breakers,
+    ) -> None:
+        self._breakers = breakers
         self._client = client
         self._turns = turns
         self._topology = topology
@@ -34,7 +42,14 @@ class RowTurnStarter:
         if ladder is None:
             await self._end_unknown_model(tenant_id, turn_id, row.model)
             return StartOutcome.STARTED
-        turn = turn_input(self._topology, ladder, row, tenant_id=tenant_id, turn_id=turn_id)
+        turn = turn_input(
+            self._topology,
+            ladder,
+            row,
+            tenant_id=tenant_id,
+            turn_id=turn_id,
+            barred=self._breakers.barred(),
+        )
         lifetime = timedelta(seconds=self._settings.turn_timeout_seconds)
         if await start_turn(self._client, turn, lifetime=lifetime):
             return StartOutcome.STARTED

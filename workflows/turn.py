@@ -27,6 +27,7 @@ from workflows.policy.climb import Agreed, Ask, Compose, Fail, Finish, Pause, Se
 from workflows.policy.ladder import begin, decide
 from workflows.policy.seen import NO_ROOM, observe
 from workflows.policy.steps import (
+    cancelled_hop,
     first_sight,
     later_sight,
     left_waiting,
@@ -111,6 +112,8 @@ class UserTurnWorkflow:
                 CHAT, step, result_type=ChatResult, **chat_options(step.rung)
             )
         except ActivityError as error:
+            if is_cancelled_exception(error):
+                self._route.append(cancelled_hop(step))
             if not isinstance(error.cause, TimeoutError):
                 raise
             hop = left_waiting(step, workflow.time() - asked_at)

@@ -70,15 +70,15 @@ def bounds_from(
 def in_words(bounds: dict[str, Any]) -> str:
     """The bounds as a line that people read; a dash where nothing is bounded."""
     said = [
-        "local only" if bounds["local_only"] else "",
-        _money("a turn", bounds["max_usd"]),
-        _money("a day", bounds["max_usd_day"]),
-        _money("a month", bounds["max_usd_month"]),
-        _only("models", bounds["allowed_models"]),
-        _only("backends", bounds["allowed_backends"]),
-        "the cloud needs someone's agreement" if bounds["approve_cloud"] else "",
-        _money("a call unless someone agrees", bounds["approve_above_usd"]),
-        "the reasoner's answer is composed" if bounds["compose"] else "",
+        "local only" if bounds.get("local_only") else "",
+        _money("a turn", bounds.get("max_usd")),
+        _money("a day", bounds.get("max_usd_day")),
+        _money("a month", bounds.get("max_usd_month")),
+        _only("models", bounds.get("allowed_models")),
+        _only("backends", bounds.get("allowed_backends")),
+        "the cloud needs someone's agreement" if bounds.get("approve_cloud") else "",
+        _money("a call unless someone agrees", bounds.get("approve_above_usd")),
+        "the reasoner's answer is composed" if bounds.get("compose") else "",
     ]
     return "; ".join(filter(None, said)) or "—"
 

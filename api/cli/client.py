@@ -140,6 +140,14 @@ class Client:
         said = {name: value for name, value in parameters.items() if value is not None}
         return self._json("GET", path, params=said)
 
+    def put(self, path: str, body: Any) -> Any:
+        """What comes of putting `body` at `path`."""
+        return self._json("PUT", path, json=body)
+
+    def post(self, path: str, body: Any) -> Any:
+        """What comes of posting `body` to `path`."""
+        return self._json("POST", path, json=body)
+
     def turn(self, turn_id: str) -> Any:
         """The turn as it stands."""
         return self._json("GET", f"/v1/turns/{quote(turn_id, safe='')}")

@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     NOT_RUNNING = 3
     DEGRADED = 4
+    INTERRUPTED = 130
 
 
 DataDir = Annotated[

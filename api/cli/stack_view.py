@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 QUESTION = "Explain in two sentences why the sky is blue."
 LINES_OF_A_FAILURE = 15
+WIDTH_OF_A_FILE = 160
 
 MARKS = {
     PartPhase.WAITING: ("·", "dim"),
@@ -42,7 +43,8 @@ PART_STYLES = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bri
 
 def console() -> Console:
     """Standard output; plain where it is no terminal or colours are not welcome."""
-    return Console(no_color=not coloured(True), highlight=False, soft_wrap=not sys.stdout.isatty())
+    width = None if sys.stdout.isatty() else WIDTH_OF_A_FILE
+    return Console(no_color=not coloured(True), highlight=False, width=width)
 
 
 class StartView:
@@ -127,10 +129,13 @@ class StartView:
                 self.banner(state)
             case Phase.STOPPING:
                 self._end_live()
-                self._console.print(f"Could not start: {state.error}" if state.error else "Stopping …")
+                if not state.error:
+                    self._console.print("Stopping …")
             case Phase.STOPPED:
                 self._console.print("Stopped.")
             case Phase.FAILED:
+                self._end_live()
+                self._console.print(f"Could not start: {state.error}", style="red")
                 self._show_failure(state)
 
     def _show_failure(self, state: StackState) -> None:
@@ -184,7 +189,7 @@ class StartView:
 def print_status(seen: StackSeen) -> None:
     """The table of `aither status`."""
     out = console()
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     for heading in ("PART", "STATE", "PID", "ADDRESS", "UP FOR", "RESTARTS", "MEMORY"):
         table.add_column(heading, justify="right" if heading in {"PID", "RESTARTS", "MEMORY"} else "left")
     for part in seen.parts:

@@ -82,19 +82,30 @@ def _in_background(
     )
     os.close(log)
     lock.release()
-    with view:
-        while process.poll() is None:
-            seen = state.read(layout)
-            if seen:
-                view.watch(seen)
-                if seen.phase is Phase.UP:
-                    return ExitCode.DONE
-            time.sleep(POLL_S)
-        if (seen := state.read(layout)) is not None:
+    try:
+        with view:
+            return _await_start(process, layout, view)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        return ExitCode.INTERRUPTED
+
+
+def _await_start(process: subprocess.Popen[bytes], layout: Layout, view: StartView) -> int:
+    """Shows the start of a stack in the background until it is up or has failed."""
+    running = True
+    while running:
+        # Asked before the state is read, so that the last one is read after the end.
+        running = process.poll() is None
+        seen = state.read(layout)
+        if seen:
             view.watch(seen)
-    if seen is None or seen.phase is not Phase.FAILED:
-        return _refuse(f"it stopped while it started; see {layout.log_file('supervisor')}", ExitCode.FAILED)
-    return ExitCode.FAILED
+            if seen.phase is Phase.UP:
+                return ExitCode.DONE
+            if seen.phase is Phase.FAILED:
+                return ExitCode.FAILED
+        time.sleep(POLL_S)
+    return _refuse(f"it stopped while it started; see {layout.log_file('supervisor')}", ExitCode.FAILED)
 
 
 def _show_running(layout: Layout, view: StartView) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.client import ApiUrl, AsJson, Client, DataDir, ExitCode, fail, find
+from api.cli.story import left_the_building
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -148,7 +149,7 @@ def _tell_hop(console: Console, hop: dict[str, Any]) -> None:
         times.append(f"{hop['prompt_tokens']} → {hop['completion_tokens']} tokens")
     if hop["cost_usd"]:
         times.append(f"${hop['cost_usd']:.6f}")
-    place = "" if hop["locality"] == "local" else " [yellow]left the building[/yellow]"
+    place = " [yellow]left the building[/yellow]" if left_the_building(hop) else ""
     console.print(
         f"  {hop['step']}  [bold]{escape(hop['rung'])}[/bold] {escape(hop['model_served'] or hop['model'])}  "
         f"{_coloured(hop['outcome'], OUTCOMES)}{place}"

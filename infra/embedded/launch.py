@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
-PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+NO_SETUID_FIXUP = 1 << 2
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
@@ -66,7 +67,8 @@ def _read_search_only() -> None:
 def _become(user_id: int, program: str) -> None:
     keep = _closed_to_others(program)
     if keep:
-        _prctl(PR_SET_KEEPCAPS, 1)
+        # Without it access(2), by which PostgreSQL looks for its own programs, disregards the capability.
+        _prctl(PR_SET_SECUREBITS, NO_SETUID_FIXUP)
     os.setgroups([])
     os.setgid(user_id)
     os.setuid(user_id)

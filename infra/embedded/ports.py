@@ -100,6 +100,6 @@ def _holders(ports: set[int]) -> dict[int, str]:
                 continue
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(connection.pid)
-                command = " ".join(process.cmdline())[:80]
+                command = " ".join(" ".join(process.cmdline()).split())[:80]
                 found[connection.laddr.port] = f"{process.name()} (pid {process.pid}: {command})"
     return found

@@ -9,35 +9,9 @@ from infra.embedded.bytecode import cache_environment
 from infra.embedded.layout import Layout
 from infra.embedded.parts import Part
 from infra.embedded.passwords import Passwords
+from infra.embedded.temporal import temporal_part
 from infra.settings import Settings
 from infra.topology import EMBEDDED_CHAT_MODEL, EMBEDDED_EMBEDDING_MODEL
-
-TEMPORAL_DYNAMIC_CONFIG = {
-    # The default adds a 50 ms quantum to every task hop on a server with one shard.
-    "history.transferProcessorMaxPollRPS": "1000",
-    # With more than one partition a task queue is neither strictly by priority nor first come, first served.
-    "matching.numTaskqueueReadPartitions": "1",
-    "matching.numTaskqueueWritePartitions": "1",
-    "matching.enableFairness": "true",
-    # About 1 in 1000 waits for a result misses its wake-up and then lasts a whole long-poll.
-    "history.longPollExpirationInterval": '"2s"',
-}
-
-TEMPORAL_SEARCH_ATTRIBUTES = {
-    "AitherTenant": "Keyword",
-    "AitherStatus": "Keyword",
-    "AitherEffort": "Int",
-    "AitherRung": "Keyword",
-    "AitherModel": "Keyword",
-}
-
-TEMPORAL_SQLITE = {
-    # Against the default (a rollback journal): 18 ms a workflow instead of 44, and 49 a second instead of 24.
-    # With these a killed server loses nothing; a power cut may cost its last moments, which the sweep for
-    # turns without a workflow starts again from PostgreSQL.
-    "journal_mode": "WAL",
-    "synchronous": "NORMAL",
-}
 
 LEAN = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"} | cache_environment()
 
@@ -86,7 +60,7 @@ def draw(settings: Settings, layout: Layout, passwords: Passwords, without: froz
     left_out = without | {name for name, address in elsewhere.items() if address}
     everything = (
         postgres.postgres_part(layout, settings.host, settings.postgres_port, passwords),
-        _temporal(layout, settings),
+        temporal_part(layout, settings),
         _redis(layout, settings, passwords),
         _workers(layout, settings, passwords),
         _api(layout, settings, passwords),
@@ -99,41 +73,6 @@ def draw(settings: Settings, layout: Layout, passwords: Passwords, without: froz
         raise ValueError(f"there is no part {', '.join(sorted(unknown))}; the parts are {known}")
     parts = tuple(part for part in everything if part.name not in left_out)
     return Blueprint(settings=settings, layout=layout, passwords=passwords, parts=parts)
-
-
-def _temporal(layout: Layout, settings: Settings) -> Part:
-    host, ui_port = settings.host, settings.temporal_ui_port
-    pairs = {
-        "--dynamic-config-value": TEMPORAL_DYNAMIC_CONFIG,
-        "--search-attribute": TEMPORAL_SEARCH_ATTRIBUTES,
-        "--sqlite-pragma": TEMPORAL_SQLITE,
-    }
-    return Part(
-        name="temporal",
-        title="Temporal",
-        argv=(
-            str(carried.program("temporal")),
-            *("server", "start-dev", "--disable-config-file", "--disable-config-env", "--log-level", "warn"),
-            *("--ip", host, "--port", str(settings.temporal_port), "--ui-port", str(ui_port)),
-            *(
-                "--namespace",
-                settings.temporal_namespace,
-                "--ui-disable-news-fetch",
-                "--db-filename",
-                str(layout.temporal_dir / "temporal.db"),
-            ),
-            *(
-                word
-                for flag, values in pairs.items()
-                for k, v in values.items()
-                for word in (flag, f"{k}={v}")
-            ),
-        ),
-        port=settings.temporal_port,
-        url=settings.temporal_ui,
-        # Not through the UI, which finds its own server a second later.
-        ready=probes.grpc_answers(host, settings.temporal_port),
-    )
 
 
 def _redis(layout: Layout, settings: Settings, passwords: Passwords) -> Part:

@@ -25,18 +25,33 @@ class SpendBy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpendLine:
-    """One group's sums: dollars spent, what the reference model would have cost, calls and tokens.
+    """One group's sums: dollars spent, what the reference model would have cost, turns, calls and tokens.
 
-    `local_calls` were answered without leaving the building.
+    `local_calls` and `local_turns` were answered without leaving the building: no call of such a turn left it.
     """
 
     group: str
     usd: float
     reference_usd: float
+    turns: int
+    local_turns: int
     calls: int
     local_calls: int
     prompt_tokens: int
     completion_tokens: int
+
+
+NOTHING = SpendLine(
+    group="total",
+    usd=0.0,
+    reference_usd=0.0,
+    turns=0,
+    local_turns=0,
+    calls=0,
+    local_calls=0,
+    prompt_tokens=0,
+    completion_tokens=0,
+)
 
 
 class _Reserved(msgspec.Struct, frozen=True):
@@ -115,27 +130,39 @@ class PostgresLedger:
 
     async def report(self, tenant_id: str, by: SpendBy, since: date, until: date) -> list[SpendLine]:
         """Sums of what was settled from `since` to `until`, both included (UTC days), by group."""
-        # The group is one of four constants, never a caller's text.
+        return await self._sums(_GROUPS[by], tenant_id, since, until)
+
+    async def total(self, tenant_id: str, since: date, until: date) -> SpendLine:
+        """The same sums over everything; its group is `total`."""
+        return (await self._sums("'total'", tenant_id, since, until) or [NOTHING])[0]
+
+    async def _sums(self, group: str, tenant_id: str, since: date, until: date) -> list[SpendLine]:
+        # The group is a constant of ours, never a caller's text. A turn is local where all its calls were.
         sql = (
-            f"select {_GROUPS[by]} as group_name, sum(s.nano_usd) as nano,"  # noqa: S608
-            " sum(s.reference_nano_usd) as reference, count(*) as calls,"
+            "select name, sum(nano) as nano, sum(reference) as reference, count(*) as turns,"  # noqa: S608
+            " count(*) filter (where local) as local_turns, sum(calls) as calls,"
+            " sum(local_calls) as local_calls, sum(prompt) as prompt, sum(completion) as completion from ("
+            f" select {group} as name, s.turn_id, sum(s.nano_usd) as nano,"
+            " sum(s.reference_nano_usd) as reference, count(*) as calls, bool_and(s.local) as local,"
             " count(*) filter (where s.local) as local_calls, sum(s.prompt_tokens) as prompt,"
             " sum(s.completion_tokens) as completion from aither.spend s"
-            " where s.tenant_id = $1 and s.kind = 'settled' and s.day between $2 and $3"
-            " group by 1 order by 1"
+            " where s.tenant_id = $1 and s.kind = 'settled' and s.day between $2 and $3 group by 1, 2"
+            ") turns group by 1 order by 1"
         )
 
         async def query(connection: Connection) -> list[SpendLine]:
             rows = await connection.fetch(sql, tenant_id, since, until)
             return [
                 SpendLine(
-                    group=row["group_name"],
+                    group=row["name"],
                     usd=int(row["nano"]) / NANO,
                     reference_usd=int(row["reference"]) / NANO,
-                    calls=row["calls"],
-                    local_calls=row["local_calls"],
-                    prompt_tokens=row["prompt"],
-                    completion_tokens=row["completion"],
+                    turns=row["turns"],
+                    local_turns=row["local_turns"],
+                    calls=int(row["calls"]),
+                    local_calls=int(row["local_calls"]),
+                    prompt_tokens=int(row["prompt"]),
+                    completion_tokens=int(row["completion"]),
                 )
                 for row in rows
             ]

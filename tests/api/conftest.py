@@ -55,7 +55,14 @@ async def serving(app: FastAPI, port: int) -> AsyncGenerator[QuietServer]:
     """The app behind a real server on a loopback port."""
     server = QuietServer(
         uvicorn.Config(
-            app, host=HOST, port=port, loop="asyncio", http="httptools", ws="none", log_config=None
+            app,
+            host=HOST,
+            port=port,
+            loop="asyncio",
+            http="httptools",
+            ws="none",
+            log_config=None,
+            timeout_graceful_shutdown=5,
         )
     )
     task = asyncio.create_task(server.serve())

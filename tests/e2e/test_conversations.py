@@ -55,9 +55,7 @@ async def test_a_first_that_is_cancelled_or_fails_lets_the_second_go(
         for turn in (cancelled, failing)
     ]
     assert (await rest.post(f"/v1/turns/{cancelled['id']}/cancel")).json()["status"] == "cancelled"
-    backend.refuses = lambda body: (
-        None if body["messages"][-1]["content"].startswith("after ") else "no, said the model"
-    )
+    backend.refuses = all_but_those_after
     try:
         # Its call breaks off, and is refused when it is tried again.
         await backend.refuse()
@@ -71,6 +69,11 @@ async def test_a_first_that_is_cancelled_or_fails_lets_the_second_go(
         assert (await ended(rest, later["id"]))["status"] == "completed"
         (call,) = calls_of(backend, after_text(turn))
         assert prompt(call) == [("user", after_text(turn))]
+
+
+def all_but_those_after(body: dict[str, Any]) -> str | None:
+    said: str = body["messages"][-1]["content"]
+    return None if said.startswith("after ") else "no, said the model"
 
 
 def after_text(turn: dict[str, Any]) -> str:

@@ -1,4 +1,6 @@
-"""Everything is killed at once in the middle of an answer. The next `aither up` goes on from there."""
+"""The whole stack goes in the middle of an answer, rudely or politely. The next `aither up` goes on from there."""
+
+from contextlib import AsyncExitStack
 
 import httpx2
 from temporalio.client import Client
@@ -6,8 +8,8 @@ from temporalio.client import Client
 from tests.e2e import records
 from tests.e2e.conftest import question
 from tests.e2e.killing import kill_all
-from tests.e2e.reading import ask, following, look
-from tests.e2e.tracing import attempts, closes
+from tests.e2e.reading import Reading, ask, following, look
+from tests.e2e.tracing import attempts, closes, failures
 from tests.support.stack import Stack
 from tests.support.standin import Reply, StandIn
 
@@ -42,3 +44,28 @@ async def test_a_running_turn_completes_after_everything_was_killed(
     assert await attempts(traces, turn["id"]) == [("chat", 2), ("start-turn", 1)]
     assert (await look(rest, settled["id"]))["answer"]["text"] == settled_text
     assert backend.count(settled_text) == 1
+
+
+async def test_running_turns_complete_after_down_and_up(
+    stack: Stack, backend: StandIn, rest: httpx2.AsyncClient, traces: Client
+) -> None:
+    """The workers hand their calls back, those of all pools at once: nothing waits for a missed heartbeat."""
+    backend.default = Reply(hold_after=20)
+    texts = {"small": question("stopped-small"), "plain": question("stopped-plain")}
+    async with AsyncExitStack() as clients:
+        readings: dict[str, Reading] = {}
+        for model, text in texts.items():
+            turn = await ask(rest, text, model=model)
+            readings[model] = await clients.enter_async_context(following(rest, turn["id"]))
+            await readings[model].heard(20)
+        await stack.down()
+        backend.default = Reply()
+        await stack.up()
+        for model, text in texts.items():
+            await readings[model].ended()
+            readings[model].holds(text)
+            assert backend.count(text) == 2
+    for reading in readings.values():
+        await closes(traces, reading.turn_id)
+        (retried,) = await failures(traces, reading.turn_id)
+        assert "shut" in retried.lower(), retried

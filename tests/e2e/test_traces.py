@@ -1,6 +1,7 @@
 """What Temporal is told of a turn: enough to find it and to follow it, little, and none of its text."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import httpx2
 from temporalio.api.history.v1 import HistoryEvent
@@ -27,7 +28,11 @@ def raw(events: Sequence[HistoryEvent]) -> bytes:
     return b"".join(event.SerializeToString() for event in events)
 
 
-async def answered(rest: httpx2.AsyncClient, traces: Client, text: str, **fields: str) -> dict[str, str]:
+def never(_: dict[str, Any]) -> str:
+    return "no, said the model"
+
+
+async def answered(rest: httpx2.AsyncClient, traces: Client, text: str, **fields: Any) -> dict[str, Any]:
     turn = await ask(rest, text, **fields)
     assert (await ended(rest, turn["id"]))["status"] == "completed"
     await closes(traces, turn["id"])
@@ -38,15 +43,15 @@ async def test_a_history_does_not_grow_with_the_conversation(
     backend: StandIn, rest: httpx2.AsyncClient, traces: Client
 ) -> None:
     backend.default = Reply(text="noted")
-    small = await answered(rest, traces, question("of-ten-tokens", 9))
-    large = await answered(rest, traces, question("of-many-tokens", 100_000))
+    few = await answered(rest, traces, question("a-few-tokens", 30))
+    many = await answered(rest, traces, question("many-tokens:", 100_000))
     after = await answered(
-        rest, traces, question("thereafter", 9), conversation_id=large["conversation_id"]
+        rest, traces, question("and-after-it", 30), conversation_id=many["conversation_id"]
     )
-    (call,) = [call for call in backend.calls if call.text == question("thereafter", 9)]
+    (call,) = [call for call in backend.calls if call.text == question("and-after-it", 30)]
     assert sum(len(message["content"].split()) for message in call.body["messages"]) > 100_000
 
-    histories = [await history(traces, turn["id"]) for turn in (small, large, after)]
+    histories = [await history(traces, turn["id"]) for turn in (few, many, after)]
     assert len({len(events) for events in histories}) == 1
     assert len(histories[0]) <= MOST_EVENTS
     sizes = [size(events) for events in histories]
@@ -78,7 +83,7 @@ async def test_turns_are_found_by_tenant_status_and_model(
         "small": await answered(rest, traces, question("found-small"), effort=2),
         "plain": await answered(rest, traces, question("found-plain"), model="plain", effort=4),
     }
-    backend.refuses = lambda _: "no"
+    backend.refuses = never
     try:
         failed = await ask(rest, question("found-failed"), model="plain")
         await ended(rest, failed["id"])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from temporalio.api.enums.v1 import EventType
-from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.history.v1 import ActivityTaskStartedEventAttributes, HistoryEvent
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from tests.e2e.killing import until
@@ -23,12 +23,21 @@ async def attempts(traces: Client, turn_id: str) -> list[tuple[str, int]]:
         for event in events
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
     }
-    started = [
+    return [(names[each.scheduled_event_id], each.attempt) for each in _started(events)]
+
+
+async def failures(traces: Client, turn_id: str) -> list[str]:
+    """What ended the attempt before the last one of each activity that had more than one."""
+    started = _started(await history(traces, turn_id))
+    return [each.last_failure.message for each in started if each.attempt > 1]
+
+
+def _started(events: Sequence[HistoryEvent]) -> list[ActivityTaskStartedEventAttributes]:
+    return [
         event.activity_task_started_event_attributes
         for event in events
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED
     ]
-    return [(names[each.scheduled_event_id], each.attempt) for each in started]
 
 
 async def closes(

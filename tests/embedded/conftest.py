@@ -5,9 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from tests.support.stack import Stack, running_stack, stack
-
-__all__ = ["small", "stack"]
+from tests.support.stack import Stack, running_stack
 
 SMALL = ("temporal", "orchestrator", "embeddings", "workers", "api")
 """What a small stack leaves out. PostgreSQL and Redis remain."""

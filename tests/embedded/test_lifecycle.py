@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psutil
@@ -41,6 +42,12 @@ async def gone(processes: list[ProcessId]) -> None:
             await asyncio.sleep(POLL_S)
 
 
+def redis_of(stack: Stack) -> Any:
+    """A client; its own types are not of this world."""
+    clients: Any = redis.Redis
+    return clients.from_url(stack.redis_url)
+
+
 async def remember(stack: Stack, word: str) -> None:
     """Puts a word into both stores."""
     connection = await asyncpg.connect(stack.admin_dsn)
@@ -49,7 +56,7 @@ async def remember(stack: Stack, word: str) -> None:
         await connection.execute("insert into public.words values ($1)", word)
     finally:
         await connection.close()
-    with redis.Redis.from_url(stack.redis_url) as client:
+    with redis_of(stack) as client:
         client.xadd("words", {"word": word})
 
 
@@ -60,7 +67,7 @@ async def remembered(stack: Stack) -> tuple[set[str], set[str]]:
         rows = await connection.fetch("select word from public.words")
     finally:
         await connection.close()
-    with redis.Redis.from_url(stack.redis_url) as client:
+    with redis_of(stack) as client:
         entries = client.xrange("words")
     return {row["word"] for row in rows}, {fields[b"word"].decode() for _, fields in entries}
 

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -64,6 +65,18 @@ def test_a_part_whose_parent_has_gone_already_does_not_start() -> None:
     argv = list(launch_argv(("/bin/sleep", "1000"), signal.SIGKILL, None))
     argv[5] = "1"
     assert subprocess.run(argv, check=False, timeout=10).returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_may_pass_folders_that_only_root_may(tmp_path: Path) -> None:
+    """PostgreSQL, in a checkout below /root, looks for its own programs by access(2)."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    shell = Path(shutil.copy("/bin/sh", closed))
+    look = f"import os; print(os.getuid(), os.access({str(shell)!r}, os.X_OK), os.access('/etc/shadow', os.W_OK))"
+    argv = launch_argv((str(shell), "-c", f'exec {sys.executable} -c "{look}"'), signal.SIGKILL, 65534)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd="/")
+    assert done.stdout.split() == ["65534", "True", "False"], done.stderr
 
 
 def test_the_verifier_is_what_the_password_makes(tmp_path: Path) -> None:

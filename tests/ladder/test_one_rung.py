@@ -1,5 +1,6 @@
 """A single rung that fails: waited for where that may help, a bounded number of times, and never hammered."""
 
+import itertools
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -106,9 +107,8 @@ async def test_waits_grow_and_are_bounded_for_the_whole_turn(ground: Ground, pri
         told = await house.ask(QUESTION)
     # With the third failure in a row its breaker opens, for longer than the last wait.
     assert told.route == ["primary failed backend_unavailable"] * 3 + ["primary skipped breaker_open"]
-    assert told.error == "backend_unavailable"
-    calls = list(primary.calls)
-    gaps = [after.at - before.at for before, after in zip(calls, calls[1:], strict=False)]
+    assert "backend_unavailable" in told.view["error"]["message"]
+    gaps = [after.at - before.at for before, after in itertools.pairwise(primary.calls)]
     assert [gap >= least for gap, least in zip(gaps, (0.1, 0.2), strict=True)] == [True, True]
 
 

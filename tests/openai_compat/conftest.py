@@ -5,9 +5,6 @@ import pytest
 
 from tests.openai_compat.playing import KEY, PlayedTurns
 from tests.openai_compat.serving import Served, served
-from tests.support.stack import stack
-
-__all__ = ["stack"]
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,15 @@ from infra.postgres.keys import Caller
 
 KEY = "ak_test"
 CALLER = Caller(tenant_id="acme", key_id="key_1", priority_ceiling=1)
-HOP: dict[str, Any] = {"step": 0, "rung": "orchestrator", "model": "small", "outcome": "answered", "why": ""}
+HOP: dict[str, Any] = {
+    "step": 0,
+    "rung": "orchestrator",
+    "backend": "orchestrator",
+    "model": "small",
+    "model_served": "small",
+    "outcome": "answered",
+    "why": "",
+}
 
 USER = {"role": "user", "content": "hi"}
 
@@ -61,6 +69,8 @@ def view(turn_id: str, text: str = "", **changes: Any) -> dict[str, Any]:
     return {
         "id": turn_id,
         "status": "completed",
+        "model": "auto",
+        "cost_usd": 0.00125,
         "answer": answer,
         "usage": usage,
         "route": [HOP],
@@ -72,8 +82,8 @@ def completed(turn_id: str, text: str = "", **changes: Any) -> TurnEvent:
     return event(EventKind.TURN_COMPLETED, **view(turn_id, text, **changes))
 
 
-def failed(turn_id: str, code: str, message: str = "it broke") -> TurnEvent:
-    broken = view(turn_id, status="failed", error={"code": code, "message": message})
+def failed(turn_id: str, code: str, message: str = "it broke", model: str = "auto") -> TurnEvent:
+    broken = view(turn_id, status="failed", model=model, error={"code": code, "message": message})
     return event(EventKind.TURN_FAILED, **broken | {"answer": None})
 
 

@@ -8,9 +8,9 @@ by the rule for readers: cut the text at a hop's offset, then append each token 
 import asyncio
 import itertools
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -20,12 +20,13 @@ import msgspec
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
+from activities.chat import ChatActivities, ChatPorts
 from activities.contracts.chat import Message, Role, Sampling
 from activities.contracts.events import EventKind
 from activities.contracts.policy import Barred, Bounds, TurnPolicy
 from activities.contracts.topology import Topology
 from activities.contracts.turn import TurnInput, TurnOutcome
-from infra.embedded.stack import TEMPORAL_DYNAMIC_CONFIG
+from infra.embedded.temporal import DYNAMIC_CONFIG
 from infra.ids import new_id
 from infra.llm.backends import open_backends
 from infra.postgres.database import Database
@@ -78,6 +79,7 @@ class House:
     ) -> Told:
         """Accepts a turn and starts it, as the API does."""
         turn_id = new_id("turn")
+        answer_tokens = (sampling.max_tokens if sampling else None) or ANSWER_TOKENS
         said = messages or (Message(role=Role.USER, content=text),)
         await self.ground.turns.accept(
             NewTurn(
@@ -95,7 +97,7 @@ class House:
                 agent_version=None,
                 policy=Bounds(),
                 prompt_tokens=prompt_tokens,
-                answer_tokens=ANSWER_TOKENS,
+                answer_tokens=answer_tokens,
                 input=msgspec.json.encode(said),
                 sampling=msgspec.json.encode(sampling or Sampling()),
                 metadata=b"{}",
@@ -110,7 +112,7 @@ class House:
             priority=1,
             preview=text[:48],
             prompt_tokens=prompt_tokens,
-            answer_tokens=ANSWER_TOKENS,
+            answer_tokens=answer_tokens,
             barred=barred,
         )
         await start_turn(self.ground.client, turn, lifetime=LIFETIME)
@@ -197,7 +199,7 @@ class Ground:
                     search_attributes=[TENANT, STATUS, EFFORT, RUNG, MODEL],
                     dev_server_extra_args=[
                         word
-                        for name, value in (TEMPORAL_DYNAMIC_CONFIG | PROMPT_TIMERS).items()
+                        for name, value in (DYNAMIC_CONFIG | PROMPT_TIMERS).items()
                         for word in ("--dynamic-config-value", f"{name}={value}")
                     ],
                 )
@@ -222,15 +224,22 @@ class Ground:
 
     @asynccontextmanager
     async def house(
-        self, topology: Topology, *, silence_s: float = 1.0, breakers: BreakerBoard | None = None
+        self,
+        topology: Topology,
+        *,
+        silence_s: float = 1.0,
+        breakers: BreakerBoard | None = None,
+        ports: Callable[[ChatPorts], ChatPorts] | None = None,
     ) -> AsyncGenerator[House]:
-        """Opens the topology's pools for the block."""
+        """Opens the topology's pools for the block. `ports` may put something between a call and the world."""
         tenant_id = f"tenant-{next(_numbers)}"
         key, _ = await PostgresKeys(self.database).create(tenant_id, "test")
         silence = timedelta(seconds=silence_s)
         async with AsyncExitStack() as stack:
             backends = await stack.enter_async_context(open_backends(topology, {}, silence=silence))
             parts = self.composed(topology, dict(backends), breakers)
+            if ports:
+                parts = replace(parts, chat=ChatActivities(ports(parts.chat._ports)))
             listener = asyncio.create_task(_heed_cancels(parts))
             stack.callback(listener.cancel)
             for worker in pool_workers(parts):

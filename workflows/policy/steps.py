@@ -80,9 +80,22 @@ def skipped_hop(skip: Skip) -> Hop:
     )
 
 
+def cancelled_hop(step: ChatStep) -> Hop:
+    """The route's entry for a rung that was being asked, or waited for, when the turn was cancelled."""
+    return replace(_blank_hop(step), outcome=HopOutcome.CANCELLED, why="the turn was cancelled")
+
+
 def left_waiting(step: ChatStep, waited_s: float) -> Hop:
     """The route's entry for a rung whose pool had no room within its patience."""
     patience = step.rung.patience.total_seconds()
+    return replace(
+        _blank_hop(step),
+        why=f"no_room: {step.rung.pool} had no slot free within {patience:g} s",
+        waited_ms=round(waited_s * 1000),
+    )
+
+
+def _blank_hop(step: ChatStep) -> Hop:
     return Hop(
         step=step.step,
         rung=step.rung.name,
@@ -91,6 +104,5 @@ def left_waiting(step: ChatStep, waited_s: float) -> Hop:
         model=step.rung.model,
         locality=step.rung.locality,
         outcome=HopOutcome.SKIPPED,
-        why=f"no_room: {step.rung.pool} had no slot free within {patience:g} s",
-        waited_ms=round(waited_s * 1000),
+        why="",
     )
