@@ -13,6 +13,11 @@ from activities.contracts.turn import ChatStep
 from activities.ports import ChatBackend
 from activities.window import answer_reserve, fit
 
+LEAST_REST_TOKENS = 64
+"""Room that an answer which is gone on from must have left."""
+CHARS_A_TOKEN = 6
+"""More characters than a token has on average: how much of an answer there is must not be overrated."""
+
 REASON_TOOL: JsonObject = {
     "type": "function",
     "function": {
@@ -45,6 +50,9 @@ async def call_for(
     if prefix:
         messages = (*messages, Message(role=Role.ASSISTANT, content=prefix))
     reserve = answer_reserve(backend.window_tokens, context.sampling.max_tokens)
+    if prefix:
+        # A part of the answer is there already, and needs no room kept for it a second time.
+        reserve = max(LEAST_REST_TOKENS, reserve - len(prefix) // CHARS_A_TOKEN)
     fitted = await fit(messages, backend.window_tokens - reserve, client.count_tokens)
     return ChatCall(
         model=backend.model,

@@ -27,6 +27,7 @@ from activities.errors import (
     BackendTimedOut,
     ContextTooLong,
     ModelMissing,
+    Overtaken,
     StoreUnavailable,
     to_application_error,
 )
@@ -157,7 +158,7 @@ class ChatActivities:
             try:
                 async with asyncio.timeout(limit):
                     with _nothing_unforeseen(backend):
-                        call = await call_for(step, backend, client, attempt.context, prefix.rstrip())
+                        call = await self._call(attempt, client, prefix.rstrip())
                     if (refusal := await self._reserve(attempt, call)) is not None:
                         return refusal
                     rulings.announce(attempt)
@@ -167,6 +168,17 @@ class ChatActivities:
                 raise BackendTimedOut(f"{backend.name} did not finish within {limit:g} s") from error
             answer = attempt.gathering.answer(step.step, backend.name, backend.model)
             return await self._judge(attempt, answer)
+
+    async def _call(self, attempt: Attempt, client: ChatBackend, prefix: str) -> ChatCall:
+        """The call that goes on from the prefix, or starts over where that leaves no room to go on in."""
+        step, backend, context = attempt.step, attempt.backend, attempt.context
+        try:
+            return await call_for(step, backend, client, context, prefix)
+        except ContextTooLong:
+            if not prefix:
+                raise
+        attempt.gathering, attempt.drops = Gathering(), "what was said leaves no room to go on in"
+        return await call_for(step, backend, client, context, "")
 
     async def _listen(self, attempt: Attempt, client: ChatBackend, call: ChatCall) -> None:
         """Passes the answer on as it comes. Raises `BackendError`s."""
@@ -188,6 +200,8 @@ class ChatActivities:
         reservation = await self._ports.ledger.reserve(rulings.spend_call(step, backend), nano, step.caps)
         if reservation.granted:
             return None
+        if reservation.cap is None:
+            raise Overtaken("the step has its answer, or the turn its end")
         why = f"up to ${nano / hops.NANO:.6f} would break the {reservation.cap}'s cap"
         return rulings.refused(attempt.timed(), "over_budget", why)
 

@@ -36,6 +36,13 @@ class TurnNotFound(AitherError):
     code = "turn_not_found"
 
 
+class Overtaken(AitherError):
+    """Another attempt at the step was quicker, or the turn has ended: trying again finds what was recorded."""
+
+    code = "overtaken"
+    retryable = True
+
+
 class BackendError(AitherError):
     """A model backend failed; the ladder decides what follows."""
 

@@ -1,16 +1,16 @@
 """Agents as REST takes and gives them."""
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
+import orjson
 from pydantic import Field
 
 from activities.contracts.agents import Agent, AgentTexts
-from activities.contracts.policy import Bounds
 from activities.contracts.topology import Topology
 from api.policies import PolicyBody, checked
 from api.shapes import Given, Taken
+from infra.postgres.keys import said
 
 MOST_TEXT = 100_000
 MOST_TOOLS = 128
@@ -68,7 +68,7 @@ def texts_of(body: AgentBody, topology: Topology) -> AgentTexts:
         persona=body.persona,
         effort=body.effort,
         tools=body.tools,
-        policy=_said(bounds),
+        policy=orjson.loads(said(bounds)),
     )
 
 
@@ -87,8 +87,3 @@ def agent_view(agent: Agent) -> dict[str, Any]:
         "created_at": agent.created_at,
         "restored_from": agent.restored_from,
     }
-
-
-def _said(bounds: Bounds) -> dict[str, Any]:
-    given = {name: value for name, value in asdict(bounds).items() if value is not None}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}

@@ -79,6 +79,8 @@ class Relay:
             if hop["step"] not in self._ended:
                 if hop["step"] not in self._begun:
                     shown = {key: hop[key] for key in ("step", "rung", "pool", "backend", "model")}
+                    # What the reader holds stays until the answer is told: `_mend` knows whether it counts.
+                    shown["offset"] = self._length
                     yield self._new(place, EventKind.HOP_STARTED, shown)
                 if hop["outcome"] == HopOutcome.ANSWERED:
                     yield from self._mend(place, view)
@@ -140,7 +142,7 @@ class Relay:
         self._lost = False
 
     def _restart(self, place: str, why: str) -> TurnEvent:
-        return self._new(place, EventKind.HOP_RESTARTED, {"why": why})
+        return self._new(place, EventKind.HOP_RESTARTED, {"why": why, "offset": 0})
 
     def _new(self, place: str, kind: EventKind, data: Mapping[str, Any]) -> TurnEvent:
         self._sequence += 1

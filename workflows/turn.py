@@ -111,10 +111,11 @@ class UserTurnWorkflow:
             return await workflow.execute_activity(
                 CHAT, step, result_type=ChatResult, **chat_options(step.rung)
             )
-        except ActivityError as error:
+        except (asyncio.CancelledError, ActivityError) as error:
             if is_cancelled_exception(error):
+                # Also where its result has just come: Temporal drops that in favour of the cancel.
                 self._route.append(cancelled_hop(step))
-            if not isinstance(error.cause, TimeoutError):
+            if not isinstance(error, ActivityError) or not isinstance(error.cause, TimeoutError):
                 raise
             hop = left_waiting(step, workflow.time() - asked_at)
             return ChatResult(hop=hop, ended=False, error=TurnError(code=NO_ROOM, message=hop.why))

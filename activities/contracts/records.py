@@ -53,7 +53,8 @@ class SpendCall:
 class Reservation:
     """Whether the money could be set aside, and all that is spent and set aside, as of just before.
 
-    `cap` names the span (turn, day, month) whose cap a refused call would break.
+    `cap` names the span (turn, day, month) whose cap a refused call would break. None of a refused one: there is
+    nothing to call for any more, as the step has its answer or the turn its end.
     """
 
     granted: bool

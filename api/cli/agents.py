@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 from urllib.parse import quote
 
 import typer
@@ -27,13 +27,15 @@ TEXTS = ("will", "spirit", "persona")
 @app.command(name="list", epilog="Example: aither agent list --json")
 def list_agents(as_json: AsJson = False, api_url: ApiUrl = None, data_dir: DataDir = None) -> None:
     """List the agents, each in its newest version."""
-    _rows(Client(find(api_url, data_dir)).get("/v1/agents")["data"], as_json, "no agents yet")
+    with Client(find(api_url, data_dir)) as client:
+        _rows(client.get("/v1/agents")["data"], as_json, "no agents yet")
 
 
 @app.command(epilog="Example: aither agent show poet")
 def show(name: Name, as_json: AsJson = False, api_url: ApiUrl = None, data_dir: DataDir = None) -> None:
     """Show an agent as the next turn will speak."""
-    _tell(Client(find(api_url, data_dir)).get(_path(name)), as_json)
+    with Client(find(api_url, data_dir)) as client:
+        _tell(client.get(_path(name)), as_json)
 
 
 @app.command(epilog='Example: aither agent put poet --will "Answer in verse." --effort 4')
@@ -58,18 +60,19 @@ def put(
     data_dir: DataDir = None,
 ) -> None:
     """Make an agent, or a new version of it; what is not said stays as it was. The next turn uses it."""
-    client = Client(find(api_url, data_dir))
     given = {"will": _text(will), "spirit": _text(spirit), "persona": _text(persona)}
     given |= {"effort": effort, "tools": tool or None}
-    body = _from_file(file) if file else _newest(client, name)
-    body |= {key: value for key, value in given.items() if value is not None}
-    _tell(client.put(_path(name), body), as_json)
+    with Client(find(api_url, data_dir)) as client:
+        body = _from_file(file) if file else _newest(client, name)
+        body |= {key: value for key, value in given.items() if value is not None}
+        _tell(client.put(_path(name), body), as_json)
 
 
 @app.command(epilog="Example: aither agent history poet")
 def history(name: Name, as_json: AsJson = False, api_url: ApiUrl = None, data_dir: DataDir = None) -> None:
     """List all versions of an agent, newest first."""
-    _rows(Client(find(api_url, data_dir)).get(f"{_path(name)}/versions")["data"], as_json, "no versions")
+    with Client(find(api_url, data_dir)) as client:
+        _rows(client.get(f"{_path(name)}/versions")["data"], as_json, "no versions")
 
 
 @app.command(epilog="Example: aither agent rollback poet 1")
@@ -77,8 +80,8 @@ def rollback(
     name: Name, version: Version, as_json: AsJson = False, api_url: ApiUrl = None, data_dir: DataDir = None
 ) -> None:
     """Make an earlier version the newest again; nothing is taken out of the history."""
-    client = Client(find(api_url, data_dir))
-    _tell(client.post(f"{_path(name)}/rollback", {"version": version}), as_json)
+    with Client(find(api_url, data_dir)) as client:
+        _tell(client.post(f"{_path(name)}/rollback", {"version": version}), as_json)
 
 
 def _path(name: str) -> str:
@@ -98,7 +101,7 @@ def _from_file(file: Path) -> dict[str, Any]:
         fail(ExitCode.USAGE, f"{file} cannot be read: {error}")
     if not isinstance(said, dict):
         fail(ExitCode.USAGE, f"{file} must hold a JSON object")
-    return _taken(said)
+    return _taken(cast("dict[str, Any]", said))
 
 
 def _taken(shown: dict[str, Any]) -> dict[str, Any]:

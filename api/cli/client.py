@@ -126,8 +126,14 @@ class Client:
         self._http = httpx2.Client(
             base_url=access.url,
             headers={"Authorization": f"Bearer {access.key}"},
-            timeout=httpx2.Timeout(SILENCE_S, connect=CONNECT_S),
+            timeout=self._timeout(SILENCE_S),
         )
+
+    @staticmethod
+    def _timeout(silence_s: float) -> httpx2.Timeout:
+        import httpx2
+
+        return httpx2.Timeout(silence_s, connect=CONNECT_S)
 
     def __enter__(self) -> Self:
         return self
@@ -174,18 +180,23 @@ class Client:
     def follow(self, turn_id: str, deadline: float) -> Iterator[tuple[str, dict[str, Any]]]:
         """The turn's events as (kind, data), to its end, across lost connections; ceases at the deadline."""
         last = ""
-        while time.monotonic() < deadline:
+        while (left := deadline - time.monotonic()) > 0:
             headers = {"Last-Event-ID": last} if last else {}
+            # A stream that is silent longer than anybody waits is not waited for.
+            timeout = self._timeout(min(left, SILENCE_S))
             try:
-                with self._http.stream("GET", f"/v1/turns/{turn_id}/events", headers=headers) as reply:
+                with self._http.stream(
+                    "GET", f"/v1/turns/{turn_id}/events", headers=headers, timeout=timeout
+                ) as reply:
                     if reply.status_code != 200:
                         reply.read()
                         if reply.status_code < 500:
                             self._checked(reply)
                     else:
                         for event_id, kind, data in _events(reply.iter_lines()):
-                            last = event_id
-                            yield kind, data
+                            if kind:
+                                last = event_id
+                                yield kind, data
                             if kind in {"turn.completed", "turn.failed", "turn.cancelled"}:
                                 return
                             if time.monotonic() > deadline:
@@ -221,7 +232,7 @@ class Client:
 
 
 def _events(lines: Iterator[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(id, kind, data) of each event that is complete."""
+    """(id, kind, data) of each event that is complete; all empty for a sign of life."""
     fields: dict[str, str] = {}
     for line in lines:
         if line:
@@ -231,4 +242,4 @@ def _events(lines: Iterator[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield fields.get("id", ""), fields.get("event", ""), json.loads(fields["data"])
             fields = {}
         else:
-            fields = {}
+            yield "", "", {}

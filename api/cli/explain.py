@@ -14,15 +14,18 @@ EPILOG = "Example: aither explain turn_01k5h6v9c2m8r4t0x3z7q5w1ne"
 
 NUMBERS = ("waited", "first token", "ran", "tokens", "cost")
 COLUMNS = ("step", "rung", "backend", "asked", "served", "outcome", *NUMBERS, "where", "why")
-SHOWN = ("id", "status", "model", "effort", "effort_why", "intent", "intent_why", "agent", "agent_version")
-SHOWN += ("policy", "route", "error", "cost_usd", "reference_cost_usd")
+SHOWN = (
+    *("id", "status", "model", "effort", "effort_why", "intent", "intent_why", "agent", "agent_version"),
+    *("policy", "route", "error", "cost_usd", "reference_cost_usd"),
+)
 
 
 def explain(
     turn_id: TurnId, as_json: AsJson = False, api_url: ApiUrl = None, data_dir: DataDir = None
 ) -> None:
     """Explain a turn's route: effort and intent and why, every hop, what it cost, what left the building."""
-    turn = Client(find(api_url, data_dir)).turn(turn_id)
+    with Client(find(api_url, data_dir)) as client:
+        turn = client.turn(turn_id)
     told = story(turn)
     if as_json:
         shown = {name: turn[name] for name in SHOWN} | {"story": [line for line in told if line]}

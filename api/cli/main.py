@@ -17,7 +17,7 @@ COMMANDS = {
     "down": ("api.cli.stack:down", "Stop everything that `up` started."),
     "status": (
         "api.cli.stack:status",
-        "Show the parts: which are up, where, since when, with how much memory.",
+        "Show the parts: which are up, where, their memory.",
     ),
     "logs": ("api.cli.stack:logs", "Show what the parts say, one or all."),
     "ask": ("api.cli.ask:ask", "Ask a question and print the answer."),
@@ -27,6 +27,7 @@ COMMANDS = {
     "agent": ("api.cli.agents:app", "Make agents, show them, go back to an earlier version."),
     "key": ("api.cli.keys:app", "Make, list and revoke API keys."),
     "tenant": ("api.cli.tenants:app", "Show and bound what a tenant's turns may do."),
+    "doctor": ("api.cli.doctor:doctor", "Check the backends; drill what happens when they misbehave."),
     "config": ("api.cli.config:app", "Check aither.toml, show what is in force."),
 }
 """Where each command is: a function, or a group of commands. The words are its line in `aither --help`."""
@@ -62,8 +63,9 @@ def load(place: str, name: str) -> Any:
     module, _, attribute = place.partition(":")
     found: typer.Typer | Callable[..., None] = getattr(import_module(module), attribute)
     if isinstance(found, typer.Typer):
+        found.rich_markup_mode = None
         return typer.main.get_command(found)
-    single = typer.Typer(add_completion=False)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
     # What a module says under EPILOG ends the help of its command.
     single.command(name, epilog=getattr(import_module(module), "EPILOG", None))(found)
     return typer.main.get_command(single)
@@ -71,6 +73,8 @@ def load(place: str, name: str) -> Any:
 
 app = typer.Typer(
     cls=LazyGroup,
+    # Rich help costs as much again as all else that `aither --help` does.
+    rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Answers each question on the least machine that can answer it, and loses nothing.",

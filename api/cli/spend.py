@@ -28,7 +28,8 @@ def spend(
     data_dir: DataDir = None,
 ) -> None:
     """Show what was spent, what the reference model would have cost, and what stayed in the building."""
-    report = Client(find(api_url, data_dir)).get("/v1/spend", by=by, since=since, until=until)
+    with Client(find(api_url, data_dir)) as client:
+        report = client.get("/v1/spend", by=by, since=since, until=until)
     if as_json:
         sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
         return

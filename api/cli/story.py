@@ -9,9 +9,9 @@ from api.cli.bounds import in_words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OUTCOMES = {
+OUTCOMES: dict[str, str] = {
     "answered": "it answered",
-    "escalated": "its answer did not go out",
+    "escalated": "it did not settle it",
     "failed": "it failed",
     "skipped": "it was not asked",
     "cancelled": "it was stopped",
@@ -68,13 +68,15 @@ def _climb(route: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _outcome(hop: dict[str, Any]) -> str:
-    said = OUTCOMES.get(hop["outcome"], hop["outcome"])
+    said = OUTCOMES[hop["outcome"]]
     return said if hop["why"] == said else f"{said} ({hop['why']})"
 
 
 def _ending(turn: dict[str, Any]) -> Iterator[str]:
     if turn["status"] == "completed" and turn["answer"]:
-        yield f"The answer is {turn['answer']['model']}'s, from {turn['answer']['backend']}."
+        settled = any(hop["outcome"] == "answered" for hop in turn["route"])
+        rest = "" if settled else ": nothing better came"
+        yield f"The answer is {turn['answer']['model']}'s, from {turn['answer']['backend']}{rest}."
     elif turn["status"] == "failed":
         yield f"It failed: {turn['error']['message']} [{turn['error']['code']}]."
     else:

@@ -16,6 +16,7 @@ from api.reading import read_turn, wait_seconds
 from api.served import DESCRIPTIONS, served_headers
 from api.state import state_of
 from infra.ids import is_id
+from infra.postgres.keys import Caller
 
 router = APIRouter(prefix="/v1/turns", tags=["Turns"])
 
@@ -109,11 +110,7 @@ async def create_turn(
     if wait is not None:
         wait = min(wait, state.settings.max_wait_seconds)
         headers["Preference-Applied"] = f"wait={wait}"
-        while view is None and wait > 0 and not state.closing.is_set():
-            view = await state.turns.wait(caller, turn_id, min(wait, WAIT_SLICE_S))
-            wait -= WAIT_SLICE_S
-            if view is None and await request.is_disconnected():
-                break
+        view = view or await _end_of(turn_id, caller, request, wait)
     links = links_of(state.settings, turn_id)
     if view is not None:
         view.pop("input", None)
@@ -201,6 +198,17 @@ async def cancel_turn(request: Request, turn_id: str, caller: CallerDep) -> Resp
     view = await state.turns.cancel(caller, turn_id)
     ended = TurnStatus(view["status"]).ended
     return _json({**view, "links": links_of(state.settings, turn_id)}, 200 if ended else 202)
+
+
+async def _end_of(turn_id: str, caller: Caller, request: Request, seconds: float) -> dict[str, Any] | None:
+    """The turn once it has ended; None when the time is over, the client is gone, or the process stops."""
+    state = state_of(request)
+    while seconds > 0 and not state.closing.is_set():
+        view = await state.turns.wait(caller, turn_id, min(seconds, WAIT_SLICE_S))
+        seconds -= WAIT_SLICE_S
+        if view is not None or await request.is_disconnected():
+            return view
+    return None
 
 
 def _json(value: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -107,7 +107,8 @@ return (
 
 -- Sets money aside for one call, within the caps (null: uncapped). Safe to run twice: a reservation stands.
 -- Returns {"granted", "cap", "day_spent", "day_reserved", "month_spent", "month_reserved", "turn_spent",
--- "turn_reserved"}; `cap` names the one that a refused call would break.
+-- "turn_reserved"}; `cap` names the one that a refused call would break, and is null where the step has its
+-- answer or the turn its end, so that nobody would give the money back.
 create function aither.reserve_spend(
     p_tenant text, p_turn text, p_step smallint, p_backend text, p_model text, p_local boolean, p_nano bigint,
     p_turn_cap bigint, p_day_cap bigint, p_month_cap bigint
@@ -120,8 +121,15 @@ declare
     v_turn record;
     v_round smallint;
     v_cap text;
+    v_open boolean;
 begin
     perform set_config('aither.tenant', p_tenant, true);
+    -- Locks are taken in one order everywhere: conversation, turn, day. The turn's end waits for this.
+    select t.key_id, t.status = 'running' into v_key, v_open
+    from aither.turns t where t.tenant_id = p_tenant and t.id = p_turn for share;
+    v_open := v_open and not exists (
+        select from aither.spend s where s.tenant_id = p_tenant and s.turn_id = p_turn and s.step = p_step
+          and s.kind = 'settled');
     insert into aither.spend_days (tenant_id, day) values (p_tenant, v_day) on conflict do nothing;
     -- One admission of a tenant at a time, whatever the day: midnight must not let two through.
     perform pg_advisory_xact_lock(hashtextextended('aither.spend/' || p_tenant, 0));
@@ -138,7 +146,7 @@ begin
     into v_turn
     from aither.spend s where s.tenant_id = p_tenant and s.turn_id = p_turn;
     v_round := aither.spend_round(p_tenant, p_turn, p_step);
-    if not exists (
+    if v_open and not exists (
         select from aither.spend s where s.tenant_id = p_tenant and s.turn_id = p_turn and s.step = p_step
           and s.round = v_round and s.kind = 'reserved'
     ) then
@@ -148,7 +156,6 @@ begin
             when v_month.spent + v_month.reserved + p_nano > p_month_cap then 'month'
         end;
         if v_cap is null then
-            select t.key_id into v_key from aither.turns t where t.tenant_id = p_tenant and t.id = p_turn;
             insert into aither.spend (
                 tenant_id, turn_id, step, round, kind, key_id, backend, model, local, nano_usd, day)
             values (p_tenant, p_turn, p_step, v_round, 'reserved', v_key, p_backend, p_model, p_local, p_nano, v_day);
@@ -157,7 +164,7 @@ begin
         end if;
     end if;
     return json_build_object(
-        'granted', v_cap is null, 'cap', v_cap,
+        'granted', coalesce(v_open, false) and v_cap is null, 'cap', v_cap,
         'day_spent', v_days.spent, 'day_reserved', v_days.reserved,
         'month_spent', v_month.spent, 'month_reserved', v_month.reserved,
         'turn_spent', v_turn.spent, 'turn_reserved', v_turn.reserved);
@@ -493,11 +500,12 @@ begin
     if not found then
         return null;
     end if;
+    -- In the one order of locks: conversation, turn, day.
     if p_final and t.conversation_id is not null then
-        -- In the order in which end_turn locks: the conversation before the day's sums.
         perform from aither.conversations c
         where c.tenant_id = p_tenant and c.id = t.conversation_id for update;
     end if;
+    perform from aither.turns x where x.tenant_id = p_tenant and x.id = p_turn for no key update;
     insert into aither.answers (
         tenant_id, turn_id, step, text, text_bytes, finish_reason, tool_calls, reasoning, logprobs, backend, model,
         prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens)

@@ -1,7 +1,7 @@
 """An API over a configuration of its own: a cloud above the embedded model, and a second ladder."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -40,7 +40,7 @@ reference = "cloud"
 @asynccontextmanager
 async def configured_api(
     stores: Stores, folder: Path, more: str = "", tenant: str = "acme"
-) -> AsyncIterator[Api]:
+) -> AsyncGenerator[Api]:
     """A running API over `CONFIGURATION` and whatever is added to it, with a key of the tenant."""
     file = folder / "aither.toml"
     file.write_text(CONFIGURATION + more)

@@ -1,7 +1,7 @@
 """A backend that a worker's breaker bars is known to the next turn, and forgotten as soon as it may be tried."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import httpx2
@@ -33,7 +33,7 @@ async def channel(real_stores: Stores) -> AsyncIterator[RedisBarred]:
 
 
 @asynccontextmanager
-async def telling(board: Board, channel: RedisBarred) -> AsyncIterator[None]:
+async def telling(board: Board, channel: RedisBarred) -> AsyncGenerator[None]:
     task = asyncio.create_task(tell_barred(board, channel))  # pyright: ignore[reportArgumentType]
     try:
         yield

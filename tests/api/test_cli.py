@@ -17,6 +17,7 @@ from activities.contracts.events import EventKind
 from activities.contracts.turn import TurnInput
 from api.app import create_app
 from api.cli.main import app
+from infra.settings import settings
 from tests.api.conftest import Api, ask, serving
 from tests.api.playing import TEXT, WORDS, PlayedRuns, fails, never, shown, speak
 from tests.api.stores import HOST
@@ -43,9 +44,13 @@ def variables(api: Api, key: str | None = None) -> dict[str, str]:
 
 async def aither(api: Api, *words: str, stdin: str | None = None, **env: str) -> Ended:
     """The command, run in a thread of this process while the API serves it from this one."""
-    done = await asyncio.to_thread(
-        CliRunner().invoke, app, words, input=stdin, env=variables(api) | env, prog_name="aither"
-    )
+    settings.cache_clear()
+    try:
+        done = await asyncio.to_thread(
+            CliRunner().invoke, app, words, input=stdin, env=variables(api) | env, prog_name="aither"
+        )
+    finally:
+        settings.cache_clear()
     return Ended(done.exit_code, done.stdout, done.stderr)
 
 
@@ -171,10 +176,10 @@ async def test_a_restarted_api_is_gone_on_with(api: Api) -> None:
 
     api.runs.play = in_two_parts
     port = int(api.url.rpartition(":")[2]) + 1
-    settings = api.state.settings.model_copy(update={"api_port": port})
+    elsewhere = api.state.settings.model_copy(update={"api_port": port})
 
     def another() -> Any:
-        return serving(create_app(settings, runs=api.runs), port)
+        return serving(create_app(elsewhere, runs=api.runs), port)
 
     async with asyncio.timeout(30):
         async with another() as server:

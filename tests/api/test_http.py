@@ -28,7 +28,7 @@ async def test_every_operation_wants_a_key_in_the_header(api: Api) -> None:
             for method in operations:
                 if (method, path) in OPEN:
                     continue
-                address = path.format(turn_id="turn_x", model="auto")
+                address = re.sub(r"\{[^}]+\}", "turn_x", path)
                 for headers in wrong:
                     reply = await client.request(method.upper(), address, headers=headers)
                     assert reply.status_code == 401, (method, path, headers)
@@ -88,6 +88,7 @@ async def test_the_document_is_complete(api: Api) -> None:
 
 async def test_the_reference_needs_no_other_host(api: Api, client: httpx2.AsyncClient) -> None:
     assert (await client.get("/")).headers["location"] == "/docs"
+    pytest.importorskip("fastapi_offline", reason="the package that carries Swagger UI is not installed")
     page = await client.get("/docs")
     assert page.status_code == 200
     assert not REMOTE.search(page.text)

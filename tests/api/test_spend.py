@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from activities.contracts.chat import FinishReason, Usage
-from activities.contracts.records import Answer, CallCost
+from activities.contracts.records import Answer, CallCost, Recorded
 from activities.contracts.turn import TurnInput
 from api.relay import ENDS
 from api.routes.spend import SpendView
@@ -20,19 +20,18 @@ from tests.api.stores import Stores
 
 async def climbs(runs: PlayedRuns, turn: TurnInput) -> None:
     """The local model hands on to the cloud, which answers for 3 cents; the reference would cost 5 in all."""
-    for step, (model, cost) in enumerate(
-        (
-            (LOCAL, CallCost(nano_usd=0, reference_nano_usd=20_000_000, local=True)),
-            (CLOUD, CallCost(nano_usd=30_000_000, reference_nano_usd=30_000_000, local=False)),
-        )
-    ):
+
+    async def call(step: int, model: str, cost: CallCost) -> Recorded:
         usage = Usage(prompt_tokens=100, completion_tokens=10)
         answer = Answer(
             step=step, text="So.", finish_reason=FinishReason.STOP, backend="x", model=model, usage=usage
         )
-        recorded = await runs.rows.record_answer(
+        return await runs.rows.record_answer(
             turn.tenant_id, turn.turn_id, answer, (hop(turn),), final=step == 1, cost=cost
         )
+
+    await call(0, LOCAL, CallCost(nano_usd=0, reference_nano_usd=20_000_000, local=True))
+    recorded = await call(1, CLOUD, CallCost(nano_usd=30_000_000, reference_nano_usd=30_000_000, local=False))
     async with runs.events.writer(turn.turn_id) as writer:
         writer.emit(ENDS[recorded.status], recorded.turn)
 

@@ -1,6 +1,9 @@
 """One whole stack for all of these tests, its models a stand-in that counts. What is killed comes back."""
 
+import shutil
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -61,13 +64,27 @@ async def models() -> AsyncGenerator[StandIn]:
         yield standin
 
 
+@asynccontextmanager
+async def passing_stack(
+    data_dir: Path, *, without: tuple[str, ...], env: dict[str, str]
+) -> AsyncGenerator[Stack]:
+    """A stack of which nothing is left in the end but its logs, which tell why a test has failed."""
+    try:
+        async with running_stack(data_dir, without=without, env=env) as stack:
+            yield stack
+    finally:
+        for path in data_dir.iterdir():
+            if path.is_dir() and path.name != "logs":
+                shutil.rmtree(path)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def running(tmp_path_factory: pytest.TempPathFactory, models: StandIn) -> AsyncGenerator[Stack]:
     folder = tmp_path_factory.mktemp("durable")
     configuration = folder / "aither.toml"
     configuration.write_text(CONFIGURATION.format(url=models.url))
     env = {"AITHER_CONFIG_FILE": str(configuration)}
-    async with running_stack(folder / "data", without=("orchestrator", "embeddings"), env=env) as stack:
+    async with passing_stack(folder / "data", without=("orchestrator", "embeddings"), env=env) as stack:
         yield stack
 
 

@@ -66,22 +66,25 @@ def frozen(stack: Stack, name: str) -> Generator[None]:
 async def away(stack: Stack, *names: str) -> AsyncGenerator[None]:
     """These parts are killed, and stay so within the block: their supervisor looks on. Then all are up again."""
     with frozen(stack, "supervisor"):
+        # A killed PostgreSQL leaves backends that finish what they are at.
+        processes = [process for name in names for process in _with_children(stack.pid(name))]
         killed = kill(stack, *names)
+        await until(lambda: not any(process.alive for process in processes), f"{names} are gone")
         yield
     await back(stack, killed)
 
 
-def processes_of(stack: Stack) -> list[ProcessId]:
-    """The supervisor, its parts, and all that they have started."""
-    supervisor = psutil.Process(stack.state.pid)
-    pids = [supervisor.pid, *(child.pid for child in supervisor.children(recursive=True))]
-    return [process for process in map(identify, pids) if process]
-
-
 async def kill_all(stack: Stack) -> None:
     """Kills the whole lot at once, the supervisor first so that it can bring nothing back."""
-    processes = processes_of(stack)
+    processes = _with_children(stack.state.pid)
     assert len(processes) > len(stack.state.parts)
     for process in processes:
         process.send(signal.SIGKILL)
     await until(lambda: not any(process.alive for process in processes), "every process is gone")
+
+
+def _with_children(pid: int) -> list[ProcessId]:
+    """The process and all that it has started."""
+    process = psutil.Process(pid)
+    pids = [process.pid, *(child.pid for child in process.children(recursive=True))]
+    return [found for found in map(identify, pids) if found]

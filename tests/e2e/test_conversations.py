@@ -6,8 +6,7 @@ from typing import Any
 import httpx2
 
 from tests.e2e import records
-from tests.e2e.conftest import question
-from tests.e2e.killing import back, kill, until
+from tests.e2e.killing import until
 from tests.e2e.reading import ask, ended
 from tests.support.stack import Stack
 from tests.support.standin import Call, Reply, StandIn
@@ -83,7 +82,6 @@ def after_text(turn: dict[str, Any]) -> str:
 async def test_ten_at_once_are_answered_in_order(
     stack: Stack, backend: StandIn, rest: httpx2.AsyncClient
 ) -> None:
-    """And a killed worker in the middle of them changes nothing about it."""
     first = await ask(rest, "0")
     backend.default = Reply(hold_after=0)
     conversation = first["conversation_id"]
@@ -102,24 +100,3 @@ async def test_ten_at_once_are_answered_in_order(
     for place, call in enumerate(asked):
         told = [said for text in expected[:place] for said in (("user", text), ("assistant", text))]
         assert prompt(call) == [*told, ("user", call.text)]
-
-
-async def test_the_next_turn_starts_when_the_worker_dies_between_the_two(
-    stack: Stack, backend: StandIn, rest: httpx2.AsyncClient
-) -> None:
-    backend.default = Reply(hold_after=20)
-    text = question("last-before-the-kill")
-    first = await begun(rest, backend, text)
-    second = await ask(rest, "next after the kill", conversation_id=first["conversation_id"])
-    backend.default = Reply()
-    backend.release()
-
-    async def recorded() -> bool:
-        return await records.status(stack, first["id"]) == "completed"
-
-    await until(recorded, "the first turn's end is recorded")
-    killed = kill(stack, "workers")
-    assert (await ended(rest, second["id"]))["answer"]["text"] == "next after the kill"
-    await back(stack, killed)
-    assert backend.count(text) == 1
-    assert backend.count("next after the kill") == 1

@@ -8,17 +8,18 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from infra.temporal import DATA_CONVERTER
+from tests.e2e.conftest import passing_stack
 from tests.e2e.killing import back, kill
 from tests.e2e.reading import ask, ended, following
 from tests.e2e.tracing import closes, history
-from tests.support.stack import Stack, running_stack
+from tests.support.stack import Stack
 from workflows.names import turn_workflow_id
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def embedded(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stack]:
     env = {"AITHER_HISTORY_PREVIEW_CHARS": "0"}
-    async with running_stack(tmp_path_factory.mktemp("embedded"), without=("embeddings",), env=env) as stack:
+    async with passing_stack(tmp_path_factory.mktemp("embedded"), without=("embeddings",), env=env) as stack:
         yield stack
 
 

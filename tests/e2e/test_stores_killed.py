@@ -9,7 +9,7 @@ from tests.e2e import records
 from tests.e2e.conftest import question
 from tests.e2e.killing import away, back, frozen, kill, until
 from tests.e2e.reading import ask, ended, following
-from tests.e2e.tracing import attempts, closes
+from tests.e2e.tracing import chats, closes
 from tests.support.stack import Stack
 from tests.support.standin import Reply, StandIn
 
@@ -31,7 +31,7 @@ async def test_postgres_killed_when_the_answer_is_to_be_recorded(
     assert backend.count(text) == 1
     assert len(await records.answers(stack, turn["id"])) == 1
     await closes(traces, turn["id"])
-    assert await attempts(traces, turn["id"]) == [("chat", 1)]
+    assert await chats(traces, turn["id"]) == [1]
     # Every connection of the pools was lost; none of them is handed out again.
     backend.default = Reply()
     after = await asyncio.gather(*(ask(rest, question(f"postgres-back-{n}")) for n in range(12)))

@@ -9,9 +9,10 @@ from tests.e2e import records
 from tests.e2e.conftest import question
 from tests.e2e.killing import back, frozen, kill, until
 from tests.e2e.reading import ask, ended, following
-from tests.e2e.tracing import attempts, closes
+from tests.e2e.tracing import chats, closes
 from tests.support.stack import Stack
 from tests.support.standin import Reply, StandIn
+from workflows.names import turn_workflow_id
 
 
 async def test_the_same_turn_completes_when_its_worker_is_killed_mid_answer(
@@ -43,7 +44,7 @@ async def test_the_same_turn_completes_when_its_worker_is_killed_mid_answer(
             assert backend.count(text) == 2
             assert await records.settled(stack, reading.turn_id) == [1]
             await closes(traces, reading.turn_id)
-            assert await attempts(traces, reading.turn_id) == [("chat", 2)]
+            assert await chats(traces, reading.turn_id) == [2]
     # One went on from what the client had, the other could not, and said so.
     again = next(call for call in backend.calls if call.text == goes_on and call not in broken)
     assert again.body["messages"][-1] == {"role": "assistant", "content": held}
@@ -61,6 +62,8 @@ async def test_a_step_whose_answer_was_recorded_is_never_run_again(
     hard = await ask(rest, handed_on, effort=9)
     await until(lambda: backend.count(handed_on) == 1, "the hard turn is asked")
     easy = await ask(rest, answered)
+    behind = await ask(rest, question("behind-it"), conversation_id=easy["conversation_id"])
+    backend.default = Reply()
     async with following(rest, easy["id"]) as reading:
         await reading.heard(60)
         with frozen(stack, "temporal"):
@@ -84,10 +87,38 @@ async def test_a_step_whose_answer_was_recorded_is_never_run_again(
     for each in (easy, hard):
         await closes(traces, each["id"])
     # The second attempt found the answer.
-    assert await attempts(traces, easy["id"]) == [("chat", 2)]
-    assert await attempts(traces, hard["id"]) == [("chat", 2), ("chat", 1)]
+    assert await chats(traces, easy["id"]) == [2]
+    assert await chats(traces, hard["id"]) == [2, 1]
+    assert (await ended(rest, behind["id"]))["answer"]["text"] == question("behind-it")
     assert backend.count(answered) == 1
+    assert backend.count(question("behind-it")) == 1
     assert backend.count(handed_on, model="small") == 1
     assert backend.count(handed_on, model="large") == 1
     assert await records.settled(stack, easy["id"]) == [1]
     assert await records.settled(stack, hard["id"]) == [1, 2]
+
+
+async def test_a_worker_that_stood_still_cannot_spoil_what_came_after_it(
+    stack: Stack, backend: StandIn, rest: httpx2.AsyncClient, traces: Client
+) -> None:
+    """Taken for dead, it wakes up when the next attempt is due, and finishes its own call."""
+    backend.default = Reply(hold_after=20)
+    text = question("stood-still")
+    turn = await ask(rest, text)
+    handle = traces.get_workflow_handle(turn_workflow_id(turn["id"]))
+    async with following(rest, turn["id"]) as reading:
+        await reading.heard(20)
+        with frozen(stack, "workers"):
+
+            async def given_up() -> bool:
+                pending = (await handle.describe()).raw_description.pending_activities
+                return [activity.attempt for activity in pending] == [2]
+
+            await until(given_up, "Temporal gives up the attempt")
+            backend.default = Reply()
+            backend.release()
+        await reading.ended()
+        reading.holds(text)
+    assert len(await records.answers(stack, turn["id"])) == 1
+    assert await records.settled(stack, turn["id"]) == [1]
+    await closes(traces, turn["id"])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from activities.contracts.chat import FinishReason, Usage
 from activities.contracts.policy import Bounds, Caps
 from activities.contracts.records import Answer, CallCost, Reservation, SpendCall
+from activities.contracts.turn import TurnEnding, TurnStatus
 from infra.ids import new_id
 from infra.postgres.database import Connection, Database
 from infra.postgres.keys import PostgresKeys
@@ -221,6 +222,35 @@ async def test_last_months_money_is_last_months(books: Books, real_stores: Store
     assert reserved.spending.month_spent == 0
 
 
+async def test_nothing_is_set_aside_for_what_is_answered_or_over(books: Books) -> None:
+    """An attempt that was taken for lost may come late; nobody would give its money back."""
+    await books.settle(60)
+    late = await books.reserve(100)
+    assert (late.granted, late.cap) == (False, None)
+    await books.settle(10, 2, final=True)
+    late = await books.reserve(100, 3)
+    assert (late.granted, late.cap) == (False, None)
+    assert await books.day() == await books.ledger() == (70, 0)
+
+
+async def test_ends_bookings_and_reservations_at_once_never_lock_each_other_out(database: Database) -> None:
+    books = await Books.opened(database)
+    turns = [await books.turn() for _ in range(12)]
+    await asyncio.gather(*(books.reserve(10, 1, turn_id=turn) for turn in turns))
+    ending = [
+        TurnEnding(tenant_id=books.tenant_id, turn_id=turn, status=TurnStatus.CANCELLED) for turn in turns
+    ]
+    await asyncio.gather(
+        *(books.settle(5, 1, turn, final=True) for turn in turns),
+        *(PostgresTurns(database).end_turn(end) for end in ending),
+        *(books.reserve(10, 2, turn_id=turn) for turn in turns),
+        *(books.release(1, turn) for turn in turns),
+    )
+    spent, aside = await books.day()
+    assert aside == 0
+    assert (spent, aside) == await books.ledger()
+
+
 async def test_an_end_gives_back_what_its_turn_had_set_aside(books: Books) -> None:
     for step in (1, 2):
         await books.reserve(100, step)
@@ -292,7 +322,7 @@ async def test_sums_and_entries_agree_whatever_happens_in_whatever_order(
     reserved: dict[int, int] = {}
     for verb, step, nano in todo:
         if verb == "reserve":
-            if (await books.reserve(nano, step, caps)).granted:
+            if (await books.reserve(nano, step, caps)).granted and step not in reserved:
                 reserved.setdefault(step, nano)
         elif verb == "release":
             await books.release(step)

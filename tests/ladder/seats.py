@@ -81,5 +81,5 @@ def laid_out(answer: Sequence[Seat], reason: Sequence[Seat] = (), **rules: Any) 
         answer=tuple(seat.rung(suffix) for seat in answer),
         reason=tuple(seat.rung(suffix) for seat in reason),
     )
-    rules.setdefault("repeats", RepeatRules(first=timedelta(milliseconds=50)))
+    rules.setdefault("repeats", RepeatRules(times=2, first=timedelta(milliseconds=50)))
     return Topology(backends=tuple(everyone.values()), ladders=(ladder,), **rules)

@@ -37,7 +37,7 @@ FAULTS: dict[str, tuple[Reply, str]] = {
 }
 
 
-def two(primary: StandIn, fallback: StandIn, **rules: object) -> Topology:
+def two(primary: StandIn, fallback: StandIn) -> Topology:
     return laid_out(
         [
             Seat(name="primary", standin=primary, call_s=CALL_S, price=PRICE),
@@ -49,8 +49,7 @@ def two(primary: StandIn, fallback: StandIn, **rules: object) -> Topology:
                 capabilities=CONTINUES,
                 window_tokens=16384,
             ),
-        ],
-        **rules,
+        ]
     )
 
 

@@ -230,8 +230,12 @@ class Ground:
         silence_s: float = 1.0,
         breakers: BreakerBoard | None = None,
         ports: Callable[[ChatPorts], ChatPorts] | None = None,
+        pools: bool = True,
     ) -> AsyncGenerator[House]:
-        """Opens the topology's pools for the block. `ports` may put something between a call and the world."""
+        """Opens the topology's pools for the block, unless they are another's.
+
+        `ports` may put something between a call and the world.
+        """
         tenant_id = f"tenant-{next(_numbers)}"
         key, _ = await PostgresKeys(self.database).create(tenant_id, "test")
         silence = timedelta(seconds=silence_s)
@@ -242,6 +246,6 @@ class Ground:
                 parts = replace(parts, chat=ChatActivities(ports(parts.chat._ports)))
             listener = asyncio.create_task(_heed_cancels(parts))
             stack.callback(listener.cancel)
-            for worker in pool_workers(parts):
+            for worker in pool_workers(parts) if pools else ():
                 await stack.enter_async_context(worker)
             yield House(self, topology, tenant_id, key.id, parts)

@@ -1,0 +1,1 @@
+"""Several shapes of one durable turn, measured side by side. `python -m benchmarks.designs`."""
