@@ -21,7 +21,7 @@ from infra.postgres.turns import NewTurn
 from workflows.policy import effort
 from workflows.policy.combine import bounds_of
 from workflows.policy.models import ladder_for, model_names
-from workflows.policy.plans import USUAL_ANSWER_TOKENS, prompt_estimate
+from workflows.policy.plans import ESTIMATED, USUAL_ANSWER_TOKENS, prompt_estimate
 
 MOST_BYTES_A_TOKEN = 16
 """What has more bytes than this a token of the window certainly does not fit; workers count exactly."""
@@ -84,6 +84,8 @@ def start_of(turn: NewTurn, messages: Sequence[Message], preview_chars: int) -> 
         model=turn.model,
         effort=turn.effort,
         effort_why=turn.effort_why,
+        intent=turn.intent,
+        intent_why=turn.intent_why,
         priority=turn.priority,
         policy=turn.policy,
         prompt_tokens=turn.prompt_tokens,
@@ -117,7 +119,7 @@ def _effort(
         return agent.texts.effort, f"agent {agent.name}'s default"
     if topology.default_effort is not None:
         return topology.default_effort, "the configured default"
-    return estimate.effort, f"estimated: {estimate.effort_why}"
+    return estimate.effort, f"{ESTIMATED}{estimate.effort_why}"
 
 
 def no_conversation(conversation_id: str | None) -> Problem:

@@ -31,6 +31,8 @@ class Server(uvicorn.Server):
 def main() -> None:
     """Serves until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # A line for every call, without the turn it belongs to, tells nobody anything.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     configured = settings()
     try:
         app = create_app(configured)

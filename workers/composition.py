@@ -10,6 +10,7 @@ from temporalio.client import Client
 from activities.chat import ChatActivities, ChatPorts
 from activities.contracts.topology import Topology
 from activities.ports import Breakers, ChatBackend
+from activities.routing import RouterActivities
 from activities.running import RunningCalls
 from activities.turns import TurnActivities
 from infra.llm.backends import open_backends
@@ -35,6 +36,7 @@ class Composition:
     running: RunningCalls
     breakers: Breakers
     chat: ChatActivities
+    router: RouterActivities
     turns: TurnActivities
 
 
@@ -99,5 +101,6 @@ def wired(
         running=running,
         breakers=breakers,
         chat=ChatActivities(ports),
+        router=RouterActivities(topology, connections.backends, store, breakers),
         turns=TurnActivities(store, connections.events, starter),
     )

@@ -15,6 +15,9 @@ from workflows.turn import UserTurnWorkflow
 GRACE = timedelta(seconds=10)
 """How long a worker that stops lets its calls finish before it hands them back."""
 
+STICKY_PATIENCE = timedelta(seconds=3)
+"""How long a workflow waits for the worker that has it in its cache before any other may go on with it."""
+
 HEARTBEAT_THROTTLE = timedelta(seconds=2)
 """Hence how soon a cancelled call learns of it when the quicker announcement is lost."""
 
@@ -36,6 +39,7 @@ def turns_workers(parts: Composition) -> Sequence[Worker]:
             activities=[parts.turns.end_turn, parts.turns.start_turn, parts.turns.sweep_turns],
             workflow_runner=workflow_runner(),
             graceful_shutdown_timeout=GRACE,
+            sticky_queue_schedule_to_start_timeout=STICKY_PATIENCE,
         )
     ]
 
@@ -46,7 +50,7 @@ def pool_workers(parts: Composition) -> Sequence[Worker]:
         Worker(
             parts.client,
             task_queue=pool,
-            activities=[parts.chat.chat],
+            activities=[parts.chat.chat, parts.router.route_turn],
             max_concurrent_activities=sum(member.slots for member in members),
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

@@ -79,6 +79,8 @@ def main() -> None:
     )
     fleets: list[Fleet] = parser.parse_args().fleet or list(Fleet)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # A line for every call, without the turn it belongs to, tells nobody anything.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     try:
         uvloop.run(run(fleets))
     except ConfigError as error:

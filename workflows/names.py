@@ -6,6 +6,7 @@ USER_TURN = "user-turn"
 SWEEP_TURNS = "sweep-turns"
 
 CHAT = "chat"
+ROUTE_TURN = "route-turn"
 END_TURN = "end-turn"
 START_TURN = "start-turn"
 

@@ -15,6 +15,9 @@ PERSISTENT = RetryPolicy(
 """Our own stores and workers come back; a turn waits for them. The turn's lifetime is the bound."""
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=10)
+ROUTER_PATIENCE = timedelta(seconds=1)
+ROUTER_LIMIT = timedelta(seconds=4)
+"""More than the activity takes by itself, for a worker that hangs."""
 CALL_GRACE = timedelta(seconds=30)
 
 
@@ -43,12 +46,23 @@ def chat_options(rung: Rung) -> ActivityOptions:
     )
 
 
+def route_options(rung: Rung) -> ActivityOptions:
+    """On the pool's queue, for a moment: the turn goes on by the rules when there is no room, or no word."""
+    return ActivityOptions(
+        task_queue=rung.pool,
+        schedule_to_start_timeout=ROUTER_PATIENCE,
+        start_to_close_timeout=ROUTER_LIMIT,
+        heartbeat_timeout=None,
+        retry_policy=RetryPolicy(maximum_attempts=1),
+    )
+
+
 def store_options() -> ActivityOptions:
     """A short call to our own stores, on the workflow's queue."""
     return ActivityOptions(
         task_queue=None,
         schedule_to_start_timeout=None,
-        start_to_close_timeout=timedelta(seconds=30),
+        start_to_close_timeout=timedelta(seconds=10),
         heartbeat_timeout=None,
         retry_policy=PERSISTENT,
     )

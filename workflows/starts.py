@@ -17,6 +17,10 @@ from workflows.attributes import EFFORT, STATUS, TENANT
 from workflows.names import USER_TURN, Queue, turn_workflow_id
 
 
+TASK_TIMEOUT = timedelta(seconds=5)
+"""How long a turn stalls when the worker that has its workflow task is killed."""
+
+
 async def start_turn(client: Client, turn: TurnInput, *, lifetime: timedelta) -> bool:
     """Starts the turn's workflow; False where it runs already, or has run. `lifetime` bounds it whole."""
     try:
@@ -28,6 +32,7 @@ async def start_turn(client: Client, turn: TurnInput, *, lifetime: timedelta) ->
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             execution_timeout=lifetime,
+            task_timeout=TASK_TIMEOUT,
             priority=Priority(priority_key=turn.priority, fairness_key=turn.tenant_id),
             search_attributes=TypedSearchAttributes(
                 [

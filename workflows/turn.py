@@ -1,12 +1,14 @@
 """One turn: climb the ladder until an answer stands."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
+from activities.contracts.policy import Estimate
 from activities.contracts.turn import (
     ChatResult,
     ChatStep,
@@ -20,9 +22,9 @@ from activities.contracts.turn import (
     TurnOutcome,
     TurnStatus,
 )
-from workflows.attributes import MODEL, RUNG, STATUS
-from workflows.names import CHAT, END_TURN, START_TURN, USER_TURN
-from workflows.options import chat_options, store_options
+from workflows.attributes import EFFORT, MODEL, RUNG, STATUS
+from workflows.names import CHAT, END_TURN, ROUTE_TURN, START_TURN, USER_TURN
+from workflows.options import chat_options, route_options, store_options
 from workflows.policy.climb import Agreed, Ask, Compose, Fail, Finish, Pause, SeekAgreement, Seen, Skip
 from workflows.policy.ladder import begin, decide
 from workflows.policy.seen import NO_ROOM, observe
@@ -55,7 +57,7 @@ class UserTurnWorkflow:
         """Climbs, and closes the turn in whichever way it ended."""
         error: TurnError | None = None
         try:
-            climbed = await self._climb(turn)
+            climbed = await self._climb(await self._routed(turn))
         except (asyncio.CancelledError, ActivityError) as cancelled:
             if not is_cancelled_exception(cancelled):
                 raise
@@ -95,6 +97,24 @@ class UserTurnWorkflow:
                 case Fail(code=code, why=why):
                     return TurnError(code=code, message=why)
             climb = observe(plan, climb, decision, seen)
+
+    async def _routed(self, turn: TurnInput) -> TurnInput:
+        """The turn with the effort that the router gives it, where one is to be asked and answers in time."""
+        ask = turn.router
+        if ask is None:
+            return turn
+        try:
+            estimate = await workflow.execute_activity(
+                ROUTE_TURN, ask, result_type=Estimate, **route_options(ask.rung)
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return turn
+        workflow.upsert_search_attributes([EFFORT.value_set(estimate.effort)])
+        return replace(
+            turn, plan=replace(turn.plan, effort=estimate.effort), effort_why=estimate.effort_why
+        )
 
     async def _ask(self, turn: TurnInput, decision: Ask | Compose) -> ChatResult:
         step = step_for(turn, decision, self._results, self._route)

@@ -109,6 +109,8 @@ class TurnStart:
     model: str
     effort: int
     effort_why: str
+    intent: str
+    intent_why: str
     priority: int
     policy: Bounds
     prompt_tokens: int

@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from activities.contracts.backends import Locality, Rung
-from activities.contracts.policy import Barred, Caps, ClimbPlan
+from activities.contracts.policy import Barred, Caps, ClimbPlan, Estimate
 
 
 class TurnStatus(StrEnum):
@@ -61,12 +61,23 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RouteAsk:
+    """Asks a model how much effort a turn deserves. `rules` is what stands unless it knows better."""
+
+    turn_id: str
+    tenant_id: str
+    rung: Rung
+    rules: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnInput:
     """Starts a turn's workflow. The text is in PostgreSQL under `turn_id`.
 
     `preview` is a short, optional excerpt for the trace; `priority` is 1 (most urgent) to 5.
     `prompt_tokens` estimates what cannot be trimmed away, `answer_tokens` what the answer may take; `barred`
-    are the backends whose breakers were open when the turn was accepted.
+    are the backends whose breakers were open when the turn was accepted. With a `router` its estimate of the
+    effort replaces the plan's.
     """
 
     turn_id: str
@@ -78,6 +89,7 @@ class TurnInput:
     prompt_tokens: int = 0
     answer_tokens: int = 1024
     barred: tuple[Barred, ...] = ()
+    router: RouteAsk | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import orjson
 
 from activities.contracts.agents import AgentTexts
 from activities.contracts.chat import Message, Role, Sampling, ToolCall
-from activities.contracts.policy import Bounds
+from activities.contracts.policy import Bounds, Estimate
 from activities.contracts.records import Answer, CallCost, DueTurn, Recorded, TurnContext, TurnStart
 from activities.contracts.turn import Hop, TurnEnding, TurnStatus
 from activities.errors import TurnNotFound
@@ -183,6 +183,23 @@ class PostgresTurns:
             patience=PATIENCE_S,
         )
 
+    async def record_estimate(self, tenant_id: str, turn_id: str, estimate: Estimate) -> None:
+        """See `activities.routing.RouterStore`."""
+        await self._db.in_tenant(
+            tenant_id,
+            lambda c: c.execute(
+                "update aither.turns set effort = $3, effort_why = $4, intent = $5, intent_why = $6"
+                " where tenant_id = $1 and id = $2 and status = 'running'",
+                tenant_id,
+                turn_id,
+                estimate.effort,
+                estimate.effort_why,
+                estimate.intent.value,
+                estimate.intent_why,
+            ),
+            patience=PATIENCE_S,
+        )
+
     async def end_turn(self, ending: TurnEnding) -> Recorded:
         """See `TurnStore`."""
         return await self._record(
@@ -288,8 +305,8 @@ class PostgresTurns:
 
         async def query(connection: Connection) -> TurnStart | None:
             row = await connection.fetchrow(
-                "select status, model, effort, effort_why, priority, policy, prompt_tokens, answer_tokens, input"
-                " from aither.turns"
+                "select status, model, effort, effort_why, intent, intent_why, priority, policy, prompt_tokens,"
+                " answer_tokens, input from aither.turns"
                 " where tenant_id = $1 and id = $2",
                 tenant_id,
                 turn_id,
@@ -302,6 +319,8 @@ class PostgresTurns:
                 model=row["model"],
                 effort=row["effort"],
                 effort_why=row["effort_why"],
+                intent=row["intent"],
+                intent_why=row["intent_why"],
                 priority=row["priority"],
                 policy=_bounds.decode(row["policy"]),
                 prompt_tokens=row["prompt_tokens"],

@@ -23,6 +23,7 @@ from workflows.policy.climb import (
     SeekAgreement,
     Sight,
     Skip,
+    SkipCode,
 )
 from workflows.policy.gate import Clear, NeedsAgreement, forbidden, gate, refused_before, terms_of
 
@@ -176,7 +177,9 @@ def _pause(plan: ClimbPlan, climb: Climb) -> Pause | None:
 
 def _fail(climb: Climb) -> Fail:
     """The failure that tells the whole route. Its code is the last call's, or why none was made."""
-    codes = [passed.code for passed in climb.passed if passed.asked]
+    asked = [passed.code for passed in climb.passed if passed.asked]
+    # A breaker that opened on the way hides what opened it.
+    codes = [code for code in asked if code != SkipCode.BREAKER_OPEN] or asked
     skips = {passed.code for passed in climb.passed}
     code = codes[-1] if codes else skips.pop() if len(skips) == 1 else "no_rung_left"
     story = "; ".join(f"{p.rung}: {p.code}{f' ({p.why})' if p.why else ''}" for p in climb.passed)

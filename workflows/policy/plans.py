@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 
-from activities.contracts.backends import Ladder
+from activities.contracts.backends import Capability, Ladder, Locality, Rung
 from activities.contracts.chat import Message, Role
-from activities.contracts.policy import Barred, Bounds, ClimbPlan, TurnPolicy
+from activities.contracts.policy import Barred, Bounds, ClimbPlan, Estimate, Intent, TurnPolicy
 from activities.contracts.records import TurnStart
-from activities.contracts.topology import Topology
-from activities.contracts.turn import TurnInput
+from activities.contracts.topology import RouterKind, Topology
+from activities.contracts.turn import RouteAsk, TurnInput
 from workflows.policy.combine import combine
+from workflows.policy.gate import forbidden
 from workflows.policy.models import ladder_terms
 
+ESTIMATED = "estimated: "
+"""How the reason of an effort begins that nobody gave."""
 BYTES_A_TOKEN = 4
 TOKENS_A_MESSAGE = 8
 """What a chat template adds to a message, more or less."""
@@ -40,10 +43,20 @@ def turn_input(
     barred: Sequence[Barred] = (),
 ) -> TurnInput:
     """What the turn's workflow is started with: its row, on this ladder."""
+    plan = plan_for(topology, ladder, start.effort, policy_of(start.policy))
+    rung = _router(topology, plan, start)
+    rules = Estimate(
+        intent=Intent(start.intent),
+        intent_why=start.intent_why,
+        effort=start.effort,
+        effort_why=start.effort_why,
+    )
+    router = RouteAsk(turn_id=turn_id, tenant_id=tenant_id, rung=rung, rules=rules) if rung else None
     return TurnInput(
         turn_id=turn_id,
         tenant_id=tenant_id,
-        plan=plan_for(topology, ladder, start.effort, policy_of(start.policy)),
+        plan=plan,
+        router=router,
         effort_why=start.effort_why,
         priority=start.priority,
         preview=start.preview,
@@ -51,6 +64,20 @@ def turn_input(
         answer_tokens=start.answer_tokens,
         barred=tuple(barred),
     )
+
+
+def _router(topology: Topology, plan: ClimbPlan, start: TurnStart) -> Rung | None:
+    """Whom to ask how much effort the turn deserves; None where nobody is to be asked, or nothing hangs on it.
+
+    Only what is free, in the building, and open to the turn is asked: an estimate is worth no money.
+    """
+    if topology.router is not RouterKind.MODEL or not start.effort_why.startswith(ESTIMATED):
+        return None
+    rung = plan.ladder.answer[0]
+    backend = topology.backend(rung.backend)
+    free = backend.price is None and backend.locality is Locality.LOCAL
+    able = free and backend.can(Capability.JSON_SCHEMA) and forbidden(plan, rung) is None
+    return rung if able and plan.ladder.reason else None
 
 
 def policy_of(stored: Bounds) -> TurnPolicy:
