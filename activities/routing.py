@@ -22,7 +22,13 @@ from activities.contracts.policy import Barred, Estimate, Intent
 from activities.contracts.records import TurnContext
 from activities.contracts.topology import Topology
 from activities.contracts.turn import RouteAsk
-from activities.errors import AitherError, AnswerMalformed, BackendError, BackendTimedOut, to_application_error
+from activities.errors import (
+    AitherError,
+    AnswerMalformed,
+    BackendError,
+    BackendTimedOut,
+    to_application_error,
+)
 from activities.ports import Breakers, ChatBackend
 
 LIMIT = timedelta(seconds=2)

@@ -16,7 +16,6 @@ from activities.contracts.turn import TurnInput, TurnStatus
 from workflows.attributes import EFFORT, STATUS, TENANT
 from workflows.names import USER_TURN, Queue, turn_workflow_id
 
-
 TASK_TIMEOUT = timedelta(seconds=5)
 """How long a turn stalls when the worker that has its workflow task is killed."""
 

@@ -111,10 +111,10 @@ class UserTurnWorkflow:
             if is_cancelled_exception(error):
                 raise
             return turn
-        workflow.upsert_search_attributes([EFFORT.value_set(estimate.effort)])
-        return replace(
-            turn, plan=replace(turn.plan, effort=estimate.effort), effort_why=estimate.effort_why
+        workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType]
+            [EFFORT.value_set(estimate.effort)]
         )
+        return replace(turn, plan=replace(turn.plan, effort=estimate.effort), effort_why=estimate.effort_why)
 
     async def _ask(self, turn: TurnInput, decision: Ask | Compose) -> ChatResult:
         step = step_for(turn, decision, self._results, self._route)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from api.cli.bounds import LocalOnly, MaxUsd
 from api.cli.client import ApiUrl, AsJson, Client, DataDir, ExitCode, coloured, fail, find
 
 EPILOG = """Example: aither ask "Why is the sky blue?" --effort 5
@@ -34,11 +35,17 @@ def ask(
         str | None, typer.Option("--conversation", "-c", metavar="ID", help="Go on with this conversation.")
     ] = None,
     effort: Annotated[
-        int | None, typer.Option("--effort", "-e", min=1, max=10, help="How hard to try.", show_default="3")
+        int | None,
+        typer.Option("--effort", "-e", min=1, max=10, help="How hard to try.", show_default="estimated"),
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="A model's name pins it.", show_default="auto")
     ] = None,
+    agent: Annotated[
+        str | None, typer.Option("--agent", "-a", metavar="NAME", help="Who is to answer.")
+    ] = None,
+    local_only: LocalOnly = None,
+    max_usd: MaxUsd = None,
     as_json: AsJson = False,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0.1, help="Seconds to wait for the answer.")
@@ -48,7 +55,15 @@ def ask(
 ) -> None:
     """Ask a question and print the answer."""
     text = _question(question)
-    body = {"input": text, "conversation_id": conversation, "effort": effort, "model": model}
+    policy = {"local_only": local_only, "max_usd": max_usd}
+    body: dict[str, Any] = {
+        "input": text,
+        "conversation_id": conversation,
+        "effort": effort,
+        "model": model,
+        "agent": agent,
+        "policy": {name: value for name, value in policy.items() if value is not None} or None,
+    }
     shows = (sys.stdout.isatty() and not as_json) if stream is None else stream
     with Client(find(api_url, data_dir)) as client:
         asking = Asking(client, as_json=as_json, shows=shows, timeout_s=timeout)

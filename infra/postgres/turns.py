@@ -10,7 +10,7 @@ import orjson
 
 from activities.contracts.agents import AgentTexts
 from activities.contracts.chat import Message, Role, Sampling, ToolCall
-from activities.contracts.policy import Bounds, Estimate
+from activities.contracts.policy import Bounds, Estimate, Intent
 from activities.contracts.records import Answer, CallCost, DueTurn, Recorded, TurnContext, TurnStart
 from activities.contracts.turn import Hop, TurnEnding, TurnStatus
 from activities.errors import TurnNotFound
@@ -319,8 +319,8 @@ class PostgresTurns:
                 model=row["model"],
                 effort=row["effort"],
                 effort_why=row["effort_why"],
-                intent=row["intent"],
-                intent_why=row["intent_why"],
+                intent=row["intent"] or Intent.QUESTION,
+                intent_why=row["intent_why"] or "",
                 priority=row["priority"],
                 policy=_bounds.decode(row["policy"]),
                 prompt_tokens=row["prompt_tokens"],

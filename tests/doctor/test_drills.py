@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from activities.contracts.backends import Backend, Capability, Dialect, Ladder
-from activities.contracts.policy import BreakerRules
+from activities.contracts.policy import Barred, BreakerRules
 from activities.contracts.topology import Topology
 from workers.breakers import BreakerBoard
-from workers.doctor.drills import DRILLS, Drill, score
+from workers.doctor.drills import DRILLS
+from workers.doctor.ground import Drill, score
 
 LIKE = Backend(
     name="spark",
@@ -33,7 +34,10 @@ async def test_every_fault_is_survived(dialect: Dialect) -> None:
 
 
 async def test_a_breaker_that_never_opens_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BreakerBoard, "barred", lambda self: ())
+    def nothing(_: BreakerBoard) -> tuple[Barred, ...]:
+        return ()
+
+    monkeypatch.setattr(BreakerBoard, "barred", nothing)
     scored = await score(_drill("503 for long"), TOPOLOGY, LIKE)
     assert not scored.passed
     assert "breaker is closed" in scored.happened
@@ -42,8 +46,10 @@ async def test_a_breaker_that_never_opens_is_found_out(monkeypatch: pytest.Monke
 async def test_a_replaced_model_that_passes_for_the_asked_one_is_found_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("activities.rulings.check_served", lambda backend, served: None)
-    monkeypatch.setattr("activities.chat.rulings.check_served", lambda backend, served: None)
+    def believe(backend: Backend, served: str) -> None:
+        del backend, served
+
+    monkeypatch.setattr("activities.rulings.check_served", believe)
     scored = await score(_drill("another model than asked"), TOPOLOGY, LIKE)
     assert not scored.passed
 

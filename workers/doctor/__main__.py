@@ -19,7 +19,8 @@ from infra.llm.backends import open_backends
 from infra.settings import settings
 from infra.topology import load_topology
 from workers.doctor.backends import examine
-from workers.doctor.drills import DRILLS, score
+from workers.doctor.drills import DRILLS
+from workers.doctor.ground import score
 
 AT_ONCE = 4
 
