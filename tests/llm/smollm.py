@@ -24,7 +24,8 @@ async def real_model() -> AsyncGenerator[str]:
     assert process.stderr
     try:
         async for line in process.stderr:
-            if line.startswith(b"serving"):
+            # The engine logs from threads of its own, and may have begun this line.
+            if b"serving" in line:
                 break
         reading = asyncio.ensure_future(process.stderr.read())  # so that it never waits for its log's reader
         yield f"http://127.0.0.1:{port}"
