@@ -23,6 +23,7 @@ check: .venv/.installed-dev ## Lint, format, types, import rules
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/pyright
+	$(BIN)/pyright -p pyright.tests.json
 
 format: .venv/.installed-dev ## Put the code into shape
 	$(BIN)/ruff check --fix
