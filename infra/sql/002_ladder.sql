@@ -1,4 +1,5 @@
--- The effort ladder: why a turn was given its effort, what it may do, what it cost, and who it speaks as.
+-- The effort ladder: why a turn was given its effort, what it may do, what it cost, and who it speaks as; and the
+-- functions that every step of a turn is made of.
 
 alter table aither.turns
     add column intent text,
@@ -224,7 +225,7 @@ begin atomic
     from aither.spend s where s.tenant_id = p_tenant and s.turn_id = p_turn and s.kind = 'settled';
 end;
 
-create or replace function aither.turn_view(t aither.turns) returns json
+create function aither.turn_view(t aither.turns) returns json
 language sql stable
 return (
     select json_build_object(
@@ -264,8 +265,6 @@ return (
     left join aither.answers a
         on a.tenant_id = t.tenant_id and a.turn_id = t.id and a.step = t.answer_step
 );
-
-drop function aither.accept_turn;
 
 -- Accepts a turn, or finds the one that the same idempotency key accepted before.
 -- outcome: accepted | replayed | conflict (same key, other request) | no_conversation
@@ -333,8 +332,6 @@ begin
     end if;
 end $$;
 
-drop function aither.authenticate;
-
 -- Who a key belongs to, what it and its tenant may do, and which ladder it climbs; nothing for an unknown or
 -- revoked one. The tenant is not known before this.
 create function aither.authenticate(p_sha256 bytea) returns table (
@@ -348,8 +345,9 @@ as $$
     where k.secret_sha256 = p_sha256 and k.revoked_at is null
 $$;
 
--- As before, and it gives back what calls of the turn had set aside and never booked.
-create or replace function aither.end_turn(
+-- Ends a turn unless it has ended, gives back what its calls had set aside and never booked, and lets the next
+-- turn of its conversation run. Returns {"won", "status", "next_turn_id", "turn"}, or null for no such turn.
+create function aither.end_turn(
     p_tenant text, p_turn text, p_status text, p_step smallint, p_route json, p_error json
 ) returns json language plpgsql as $$
 declare
@@ -419,8 +417,6 @@ return json_build_object(
         'cached_tokens', a.cached_tokens, 'reasoning_tokens', a.reasoning_tokens));
 
 -- What a step needs to know, in one read: see TurnContext.
-drop function aither.turn_context;
-
 create function aither.turn_context(
     p_tenant text, p_turn text, p_step smallint, p_history_bytes bigint, p_earlier smallint[]
 ) returns json language plpgsql as $$
@@ -479,8 +475,6 @@ begin
         'status', t.status, 'input', t.input, 'sampling', t.sampling, 'agent', v_agent,
         'answer', v_answer, 'earlier', coalesce(v_earlier, '[]'::json), 'history', coalesce(v_history, '[]'::json));
 end $$;
-
-drop function aither.record_answer;
 
 -- Records an answer unless the step has one, with what it cost; a final one completes the turn.
 -- Returns what end_turn returns.
