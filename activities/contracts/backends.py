@@ -67,7 +67,8 @@ class Backend:
 
     `model` is the name that the backend itself knows; `name` is ours and unique. The key, if any, is
     read from the environment variable `api_key_env`, never stored here. Backends of one `pool` stand in for
-    each other; without one a backend is alone in its own.
+    each other; without one a backend is alone in its own. `resident` names what must be on its card for it to
+    serve.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Backend:
     api_key_env: str | None = None
     price: Price | None = None
     pool: str | None = None
+    resident: str | None = None
 
     @property
     def queue(self) -> str:
@@ -99,7 +101,8 @@ class Rung:
     """One step of a ladder: which pool to ask, how long to wait for room and for the answer.
 
     `patience` bounds the wait in the pool's queue (schedule-to-start), `call_timeout` the call itself
-    (start-to-close), after which the ladder moves on.
+    (start-to-close), after which the ladder moves on. `exact` says that only this backend may serve it, no other
+    member of the pool. With a `card` the turn holds `resident` on it before it asks.
     """
 
     name: str
@@ -109,6 +112,9 @@ class Rung:
     patience: timedelta
     call_timeout: timedelta
     locality: Locality = Locality.LOCAL
+    exact: bool = False
+    card: str | None = None
+    resident: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

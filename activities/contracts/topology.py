@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from activities.contracts.backends import Backend, Ladder, Price
+from activities.contracts.cards import CardSpec, Resident
 from activities.contracts.policy import BreakerRules, EffortBands, RepeatRules, TurnPolicy
 
 
@@ -41,12 +42,21 @@ class Topology:
     breaker: BreakerRules = field(default_factory=BreakerRules)
     repeats: RepeatRules = field(default_factory=RepeatRules)
     turn_policy: TurnPolicy = field(default_factory=TurnPolicy)
+    cards: tuple[CardSpec, ...] = ()
 
     def backend(self, name: str) -> Backend:
         """The backend of that name; KeyError when there is none."""
         for backend in self.backends:
             if backend.name == name:
                 return backend
+        raise KeyError(name)
+
+    def resident(self, name: str) -> Resident:
+        """The resident of that name, on whichever card; KeyError when there is none."""
+        for card in self.cards:
+            for resident in card.residents:
+                if resident.name == name:
+                    return resident
         raise KeyError(name)
 
     def pools(self) -> dict[str, tuple[Backend, ...]]:
