@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +14,7 @@ from activities.answering import REASON, Gathering
 from activities.asking import call_for, failed_tools, goes_on, has_own_reason, offers_reason
 from activities.attempts import Attempt, heartbeats
 from activities.contracts.backends import Backend, Locality
+from activities.contracts.cards import Denial, Lease
 from activities.contracts.chat import ChatCall
 from activities.contracts.events import EventKind
 from activities.contracts.policy import Barred
@@ -31,7 +32,17 @@ from activities.errors import (
     StoreUnavailable,
     to_application_error,
 )
-from activities.ports import Breakers, ChatBackend, EventChannel, Rules, SpendLedger, TurnStore
+from activities.ports import (
+    Breakers,
+    ChatBackend,
+    EventChannel,
+    Leases,
+    Rules,
+    Seat,
+    Seats,
+    SpendLedger,
+    TurnStore,
+)
 from activities.running import RunningCalls
 from activities.window import prompt_bound
 
@@ -40,6 +51,9 @@ log = logging.getLogger(__name__)
 AGAIN = timedelta(milliseconds=500)
 RECORDING_GRACE = timedelta(seconds=10)
 """Before its time is over, an activity that could not record its answer fails in order."""
+NO_TIME = timedelta()
+SEAT_PATIENCE = timedelta(seconds=15)
+"""How long a call waits for a seat that its worker had for it and has lost: within the grace of its time limit."""
 BYTES_A_TOKEN = 8
 """More bytes than any tokenizer packs into a token on average: bounds what is read of a long conversation."""
 
@@ -49,17 +63,19 @@ class ChatPorts:
     """What `chat` needs of the world."""
 
     topology: Topology
-    backends: Mapping[str, ChatBackend]
+    seats: Seats
     store: TurnStore
     ledger: SpendLedger
     events: EventChannel
     breakers: Breakers
     rules: Rules
     running: RunningCalls
+    leases: Leases | None = None
 
     def backend(self, name: str) -> Backend | None:
-        """The backend of that name, if it is configured here."""
-        return next((each for each in self.topology.backends if each.name == name), None)
+        """The backend of that name, if it is configured here or has joined."""
+        configured = (each for each in self.topology.backends if each.name == name)
+        return next(configured, None) or self.seats.member(name)
 
 
 class ChatActivities:
@@ -79,7 +95,7 @@ class ChatActivities:
                 result = await self._chat(step)
         except AitherError as error:
             raise to_application_error(error) from error
-        return replace(result, barred=self._ports.breakers.barred())
+        return replace(result, barred=self._ports.seats.barred())
 
     async def _chat(self, step: ChatStep) -> ChatResult:
         ports, info = self._ports, activity.info()
@@ -94,25 +110,52 @@ class ChatActivities:
             step.tenant_id, step.turn_id, step.step, backend.window_tokens * BYTES_A_TOKEN, earlier
         )
         if context.answer is not None:
-            return await self._take_up(step, backend, context, hop)
+            answered_by = ports.backend(context.answer.backend) or backend
+            return await self._take_up(step, answered_by, context, hop)
         if context.status.ended:
             return ChatResult(hop=replace(hop, why=f"the turn was {context.status} already"), ended=True)
-        if step.local_only and backend.locality is not Locality.LOCAL:
-            # The ladder never asks this; should it ever, nothing leaves the building all the same.
-            return rulings.refused(
-                hop, "local_only", f"{backend.name} is outside, and the turn may not leave"
-            )
-        ticket = ports.breakers.admit(backend.name)
-        if isinstance(ticket, Barred):
-            wait = timedelta(seconds=ticket.retry_in_s)
-            return rulings.refused(hop, "breaker_open", ticket.why, retry_after=wait)
-        return await self._admitted(step, backend, context, hop, ticket)
+        ports.seats.note_wait(step.rung.pool, hop.waited_ms)
+        if step.lease is not None and not await self._stands(step.lease):
+            return rulings.refused(hop, Denial.LEASE_LOST, f"its hold of card {step.lease.card} is over")
+        return await self._seated(step, context, hop)
 
-    async def _admitted(
-        self, step: ChatStep, backend: Backend, context: TurnContext, hop: Hop, ticket: int
-    ) -> ChatResult:
+    async def _seated(self, step: ChatStep, context: TurnContext, hop: Hop) -> ChatResult:
+        """Asks the member of the pool that has the most room."""
+        waited = timedelta(milliseconds=hop.waited_ms)
+        async with (
+            heartbeats(),
+            self._ports.seats.take(
+                step.rung.pool,
+                turn_id=step.turn_id,
+                only=step.rung.backend if step.rung.exact else None,
+                avoid=step.avoid,
+                patience=max(NO_TIME, min(SEAT_PATIENCE, step.rung.patience - waited)),
+            ) as seat,
+        ):
+            if isinstance(seat, Barred):
+                wait = timedelta(seconds=seat.retry_in_s)
+                return rulings.refused(hop, seat.code, seat.why, retry_after=wait)
+            hop = replace(hop, backend=seat.backend.name, locality=seat.backend.locality)
+            if step.local_only and seat.backend.locality is not Locality.LOCAL:
+                # The ladder never asks this; should it ever, nothing leaves the building all the same.
+                why = f"{seat.backend.name} is outside, and the turn may not leave"
+                self._ports.breakers.abandon(seat.backend.name, seat.ticket)
+                return rulings.refused(hop, "local_only", why)
+            result = await self._admitted(step, seat, context, hop)
+        if result.error is None or result.hop.outcome is not HopOutcome.FAILED:
+            return result
+        tried = (*step.avoid, seat.backend.name)
+        elsewhere = not step.rung.exact and self._ports.seats.any_other(step.rung.pool, tried)
+        return replace(result, elsewhere=elsewhere)
+
+    async def _stands(self, lease: Lease) -> bool:
+        leases = self._ports.leases
+        return leases is None or await leases.stands(lease)
+
+    async def _admitted(self, step: ChatStep, seat: Seat, context: TurnContext, hop: Hop) -> ChatResult:
         """Makes the call that the breaker let through, and tells the breaker whatever comes of it."""
         breakers, number = self._ports.breakers, activity.info().attempt
+        backend, ticket = seat.backend, seat.ticket
         told = False
         try:
             prefix, drops = await self._so_far(step, backend, context, number)
@@ -128,7 +171,7 @@ class ChatActivities:
                     drops=drops,
                 )
                 try:
-                    result = await self._ask(attempt, prefix)
+                    result = await self._ask(attempt, seat.client, prefix)
                 except BackendError as error:
                     if attempt.asked or not isinstance(error, ContextTooLong):
                         breakers.report(backend.name, ticket, error.code, error.retry_after)
@@ -149,25 +192,23 @@ class ChatActivities:
             if not told:
                 breakers.abandon(backend.name, ticket)
 
-    async def _ask(self, attempt: Attempt, prefix: str) -> ChatResult:
+    async def _ask(self, attempt: Attempt, client: ChatBackend, prefix: str) -> ChatResult:
         """Asks, within the rung's time; sets the money aside first. Raises `BackendError`s."""
         step, backend = attempt.step, attempt.backend
         limit = step.rung.call_timeout.total_seconds()
-        client = self._ports.backends[backend.name]
-        async with heartbeats():
-            try:
-                async with asyncio.timeout(limit):
-                    with _nothing_unforeseen(backend):
-                        call = await self._call(attempt, client, prefix.rstrip())
-                    if (refusal := await self._reserve(attempt, call)) is not None:
-                        return refusal
-                    rulings.announce(attempt)
-                    with _nothing_unforeseen(backend):
-                        await self._listen(attempt, client, call)
-            except TimeoutError as error:
-                raise BackendTimedOut(f"{backend.name} did not finish within {limit:g} s") from error
-            answer = attempt.gathering.answer(step.step, backend.name, backend.model)
-            return await self._judge(attempt, answer)
+        try:
+            async with asyncio.timeout(limit):
+                with _nothing_unforeseen(backend):
+                    call = await self._call(attempt, client, prefix.rstrip())
+                if (refusal := await self._reserve(attempt, call)) is not None:
+                    return refusal
+                rulings.announce(attempt)
+                with _nothing_unforeseen(backend):
+                    await self._listen(attempt, client, call)
+        except TimeoutError as error:
+            raise BackendTimedOut(f"{backend.name} did not finish within {limit:g} s") from error
+        answer = attempt.gathering.answer(step.step, backend.name, backend.model)
+        return await self._judge(attempt, answer)
 
     async def _call(self, attempt: Attempt, client: ChatBackend, prefix: str) -> ChatCall:
         """The call that goes on from the prefix, or starts over where that leaves no room to go on in."""

@@ -43,6 +43,43 @@ class Overtaken(AitherError):
     retryable = True
 
 
+class ClaimLost(AitherError):
+    """The claim on a task is not the newest, or the task is at its end: what the claim brings is not taken."""
+
+    code = "claim_lost"
+
+
+class TaskNotFound(AitherError):
+    """No such task for this tenant."""
+
+    code = "task_not_found"
+
+
+class EmbedderMismatch(AitherError):
+    """Memory was made with another embedder, whose vectors mean something else."""
+
+    code = "embedder_mismatch"
+
+
+class JobNotFound(AitherError):
+    """No such job for this tenant."""
+
+    code = "job_not_found"
+
+
+class FindingsBehind(AitherError):
+    """Memory does not hold yet what tasks say was found: looked at again, it will."""
+
+    code = "findings_behind"
+    retryable = True
+
+
+class MoveFailed(AitherError):
+    """A resident did not get onto its card, or off it, as it was to; the card decides what follows."""
+
+    code = "move_failed"
+
+
 class BackendError(AitherError):
     """A model backend failed; the ladder decides what follows."""
 

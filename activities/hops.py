@@ -21,7 +21,7 @@ NANO = 1_000_000_000
 
 
 def blank(step: ChatStep, scheduled: datetime, started: datetime) -> Hop:
-    """The hop of a step before anything has come of it; it has waited in the pool's queue until now."""
+    """The hop of a step before anything has come of it; it has waited in the pool's queue, in stages, until now."""
     return Hop(
         step=step.step,
         rung=step.rung.name,
@@ -31,7 +31,7 @@ def blank(step: ChatStep, scheduled: datetime, started: datetime) -> Hop:
         locality=step.rung.locality,
         outcome=HopOutcome.CANCELLED,
         why="cancelled",
-        waited_ms=max(0, round((started - scheduled).total_seconds() * 1000)),
+        waited_ms=step.waited_ms + max(0, round((started - scheduled).total_seconds() * 1000)),
     )
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-from activities.contracts.backends import Price
+from activities.contracts.backends import Backend, Price
+from activities.contracts.cards import Lease
 from activities.contracts.chat import ChatCall, ChatChunk, Message, Sampling, Usage
 from activities.contracts.events import EventKind
 from activities.contracts.policy import Barred, Caps
@@ -122,6 +124,63 @@ class Breakers(Protocol):
 
     def barred(self) -> tuple[Barred, ...]:
         """The backends that may not be called now."""
+        ...
+
+    def phase(self, backend: str) -> str:
+        """`closed`, `open` or `half_open`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """One of a member's slots, for one call. `ticket` is its breaker's: report it or abandon it."""
+
+    backend: Backend
+    client: ChatBackend
+    ticket: int
+
+
+class Seats(Protocol):
+    """The members of the pools that this process serves, and who sits where."""
+
+    def take(
+        self,
+        pool: str,
+        *,
+        turn_id: str,
+        only: str | None = None,
+        avoid: Sequence[str] = (),
+        patience: timedelta = timedelta(),
+    ) -> AbstractAsyncContextManager[Seat | Barred]:
+        """A slot of the member with the most room, for as long as the block; or why there is none.
+
+        Waits for `patience` where members are there but full. `only` names the one that will do, `avoid` those
+        that will not. Raises `Overtaken` out of the block when the slot is lost to another process.
+        """
+        ...
+
+    def member(self, name: str) -> Backend | None:
+        """The backend of that name, if it is, or lately was, a member of a pool."""
+        ...
+
+    def any_other(self, pool: str, tried: Sequence[str]) -> bool:
+        """Whether a member that is up is left besides those."""
+        ...
+
+    def note_wait(self, pool: str, waited_ms: int) -> None:
+        """How long a call has waited in the pool's queue."""
+        ...
+
+    def barred(self) -> tuple[Barred, ...]:
+        """The backends of the pools of which no member may be called now."""
+        ...
+
+
+class Leases(Protocol):
+    """Asks a card whether a lease still stands. Raises `StoreUnavailable` where nobody can tell."""
+
+    async def stands(self, lease: Lease) -> bool:
+        """Whether work that brings this lease may go on."""
         ...
 
 

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol, cast
@@ -16,11 +15,9 @@ from typing import Any, Protocol, cast
 from temporalio import activity
 
 from activities.answering import Gathering
-from activities.contracts.backends import Backend
 from activities.contracts.chat import ChatCall, JsonObject, Message, Role, Sampling
 from activities.contracts.policy import Barred, Estimate, Intent
 from activities.contracts.records import TurnContext
-from activities.contracts.topology import Topology
 from activities.contracts.turn import RouteAsk
 from activities.errors import (
     AitherError,
@@ -29,7 +26,7 @@ from activities.errors import (
     BackendTimedOut,
     to_application_error,
 )
-from activities.ports import Breakers, ChatBackend
+from activities.ports import Breakers, Seat, Seats
 
 LIMIT = timedelta(seconds=2)
 HEAD_CHARS = 1500
@@ -74,11 +71,8 @@ class RouterStore(Protocol):
 class RouterActivities:
     """`route-turn`, on the queue of the pool that it asks."""
 
-    def __init__(
-        self, topology: Topology, backends: Mapping[str, ChatBackend], store: RouterStore, breakers: Breakers
-    ) -> None:
-        self._topology = topology
-        self._backends = backends
+    def __init__(self, seats: Seats, store: RouterStore, breakers: Breakers) -> None:
+        self._seats = seats
         self._store = store
         self._breakers = breakers
 
@@ -93,28 +87,35 @@ class RouterActivities:
         return estimate
 
     async def _estimate(self, ask: RouteAsk) -> Estimate:
-        backend = self._topology.backend(ask.rung.backend)
-        ticket = self._breakers.admit(backend.name)
-        if isinstance(ticket, Barred):
-            return _by_rules(ask, f"breaker_open: {ticket.why}")
-        context = await self._store.context(ask.tenant_id, ask.turn_id, 0, 0)
-        began = time.monotonic()
+        only = ask.rung.backend if ask.rung.exact else None
+        async with self._seats.take(ask.rung.pool, turn_id=ask.turn_id, only=only) as seat:
+            if isinstance(seat, Barred):
+                return _by_rules(ask, f"{seat.code}: {seat.why}")
+            return await self._seated(ask, seat)
+
+    async def _seated(self, ask: RouteAsk, seat: Seat) -> Estimate:
+        name, told = seat.backend.name, False
         try:
-            intent, effort = await self._asked(backend, _newest(context))
-        except BackendError as error:
-            self._breakers.report(backend.name, ticket, error.code, error.retry_after)
-            return _by_rules(ask, f"{error.code}: {error.message}")
-        except BaseException:
-            self._breakers.abandon(backend.name, ticket)
-            raise
-        self._breakers.report(backend.name, ticket, None)
-        why = f"estimated by {backend.model} in {round((time.monotonic() - began) * 1000)} ms"
+            context = await self._store.context(ask.tenant_id, ask.turn_id, 0, 0)
+            began = time.monotonic()
+            try:
+                intent, effort = await self._asked(seat, _newest(context))
+            except BackendError as error:
+                self._breakers.report(name, seat.ticket, error.code, error.retry_after)
+                told = True
+                return _by_rules(ask, f"{error.code}: {error.message}")
+            self._breakers.report(name, seat.ticket, None)
+            told = True
+        finally:
+            if not told:
+                self._breakers.abandon(name, seat.ticket)
+        why = f"estimated by {seat.backend.model} in {round((time.monotonic() - began) * 1000)} ms"
         return Estimate(intent=intent, intent_why=why, effort=effort, effort_why=why)
 
-    async def _asked(self, backend: Backend, text: str) -> tuple[Intent, int]:
+    async def _asked(self, seat: Seat, text: str) -> tuple[Intent, int]:
         """Raises a `BackendError` for anything but an estimate."""
         call = ChatCall(
-            model=backend.model,
+            model=seat.backend.model,
             messages=(
                 Message(role=Role.SYSTEM, content=INSTRUCTION),
                 Message(role=Role.USER, content=text),
@@ -122,7 +123,7 @@ class RouterActivities:
             sampling=Sampling(max_tokens=ANSWER_TOKENS, temperature=0.0, response_format=SCHEMA),
         )
         gathering = Gathering()
-        stream = self._backends[backend.name].stream(call)
+        stream = seat.client.stream(call)
         try:
             async with asyncio.timeout(LIMIT.total_seconds()), contextlib.aclosing(stream) as chunks:
                 async for chunk in chunks:

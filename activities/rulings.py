@@ -57,7 +57,7 @@ def announce(attempt: Attempt) -> None:
         step.climb_if_flawed and attempt.context.sampling.response_format is not None
     )
     data = hops.started(step, provisional=provisional, offset=attempt.gathering.offset)
-    data["attempt"] = attempt.number
+    data["attempt"], data["backend"] = attempt.number, attempt.backend.name
     if attempt.drops:
         attempt.events.emit(EventKind.HOP_RESTARTED, data | {"why": attempt.drops})
     else:

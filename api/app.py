@@ -1,6 +1,8 @@
 """The app: its parts wired in one place, its routes, and what every reply has in common."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -8,24 +10,40 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from activities.contracts.registry import Beat, ServiceKind
 from activities.contracts.topology import Topology
 from api import docs, openapi, problems
 from api.barring import Barring
+from api.cards import Cards
 from api.following import Follower
 from api.health import Health
+from api.heartbeats import Heartbeats
+from api.job_runs import JobRuns, TemporalJobRuns
+from api.jobs import Jobs
 from api.limits import Limits
 from api.openai_compat import router as openai_compat
-from api.routes import agents, events, health, spend, turns
+from api.queueing import Queueing
+from api.remembering import Recollection
+from api.repeating import Repeating
+from api.routes import agents, cards, events, health, jobs, memory, metrics, registry, scheduler, spend, turns
 from api.runs import TemporalRuns, TurnRuns
+from api.scheduling import Scheduling
 from api.state import State
 from api.turns import Turns
+from api.waitlist import Waiting
 from infra.postgres.agents import PostgresAgents
+from infra.postgres.cards import PostgresCards
 from infra.postgres.database import Database
+from infra.postgres.jobs import PostgresJobs
 from infra.postgres.keys import PostgresKeys
 from infra.postgres.ledger import PostgresLedger
+from infra.postgres.registry import PostgresRegistry
 from infra.postgres.turns import PostgresTurns
+from infra.presence import registered
 from infra.redis_barred import RedisBarred
 from infra.redis_events import RedisEvents
+from infra.redis_jobs import RedisJobs
+from infra.redis_pools import RedisPools
 from infra.settings import Settings
 from infra.temporal import connect
 from infra.topology import load_topology
@@ -35,15 +53,22 @@ MOST_WAITING = 2000
 
 TAGS = [
     {"name": "Turns", "description": "Questions and their answers, durable and resumable."},
+    {"name": "Jobs", "description": "Swarms: a goal, many cheap agents, one synthesis."},
     {"name": "Agents", "description": "Who turns may speak as, version by version."},
+    {"name": "Scheduler", "description": "Pools and how full they are, what waits, figures for Prometheus."},
+    {"name": "GPU cards", "description": "What is on each card, who holds it; sleep, wake, repair."},
+    {"name": "Memory", "description": "What swarms have found, by meaning."},
     {"name": "Spend", "description": "What was spent, and what it would have cost elsewhere."},
+    {"name": "Registry", "description": "Which services there are; model servers join pools by heartbeats."},
     {"name": "OpenAI-compatible", "description": "The same by OpenAI's protocol; errors are OpenAI's too."},
     {"name": "Health", "description": "How the platform is."},
 ]
 
 
-def create_app(settings: Settings, *, runs: TurnRuns | None = None) -> FastAPI:
-    """The app for these settings. `runs` stands in for Temporal, in tests.
+def create_app(
+    settings: Settings, *, runs: TurnRuns | None = None, job_runs: JobRuns | None = None
+) -> FastAPI:
+    """The app for these settings. `runs` and `job_runs` stand in for Temporal, in tests.
 
     Nothing that it needs has to be there when it starts: connections are made when they are first used.
     Raises `ConfigError` for an `aither.toml` with mistakes.
@@ -53,7 +78,7 @@ def create_app(settings: Settings, *, runs: TurnRuns | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with _wired(settings, topology, runs, closing) as state:
+        async with _wired(settings, topology, runs, job_runs, closing) as state:
             app.state.aither = state
             yield
 
@@ -66,18 +91,36 @@ def create_app(settings: Settings, *, runs: TurnRuns | None = None) -> FastAPI:
         openapi_tags=TAGS,
     )
     app.state.closing = closing
-    for router in (turns.router, events.router, agents.router, spend.router, openai_compat, health.router):
+    for router in (
+        turns.router,
+        events.router,
+        jobs.router,
+        agents.router,
+        spend.router,
+        registry.router,
+        scheduler.router,
+        cards.router,
+        memory.router,
+        metrics.router,
+        openai_compat,
+        health.router,
+    ):
         app.include_router(router)
     problems.install(app)
     openapi.install(app)
     docs.install(app)
+    app.add_middleware(Repeating)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes)
     return app
 
 
 @asynccontextmanager
 async def _wired(
-    settings: Settings, topology: Topology, runs: TurnRuns | None, closing: asyncio.Event
+    settings: Settings,
+    topology: Topology,
+    runs: TurnRuns | None,
+    job_runs: JobRuns | None,
+    closing: asyncio.Event,
 ) -> AsyncGenerator[State]:
     """The parts, connected to each other; closed with the block."""
     async with AsyncExitStack() as stack:
@@ -89,10 +132,38 @@ async def _wired(
         )
         barring = Barring(await stack.enter_async_context(RedisBarred.connect(settings.redis_dsn)))
         await stack.enter_async_context(barring.reading())
-        runs = runs or TemporalRuns(
-            await connect(settings, lazy=True), lifetime=timedelta(seconds=settings.turn_timeout_seconds)
-        )
+        client = await connect(settings, lazy=True)
+        runs = runs or TemporalRuns(client, lifetime=timedelta(seconds=settings.turn_timeout_seconds))
         rows, agent_rows = PostgresTurns(database), PostgresAgents(database)
+        services = PostgresRegistry(database)
+        heartbeats = Heartbeats(services)
+        await stack.enter_async_context(heartbeats.gathering())
+        await stack.enter_async_context(registered(services, _told))
+        accepting = Turns(
+            rows,
+            redis,
+            runs,
+            topology,
+            Follower(rows, redis, closing),
+            agents=agent_rows,
+            barred=barring,
+            preview_chars=settings.history_preview_chars,
+        )
+        told = await stack.enter_async_context(
+            RedisJobs.connect(settings.redis_dsn, settings.stream_ttl_seconds, max_connections=MOST_WAITING)
+        )
+        working = Jobs(
+            rows=PostgresJobs(database),
+            told=told,
+            events=redis,
+            runs=job_runs or TemporalJobRuns(client),
+            topology=topology,
+            settings=settings,
+            closing=closing,
+        )
+        pools = await stack.enter_async_context(RedisPools.connect(settings.redis_dsn))
+        scheduling = Scheduling(topology, client, pools.heard, services.joined)
+        gpus = Cards(topology.cards, client, PostgresCards(database))
         yield State(
             settings=settings,
             topology=topology,
@@ -100,18 +171,22 @@ async def _wired(
             keys=PostgresKeys(database),
             agents=agent_rows,
             ledger=PostgresLedger(database),
-            turns=Turns(
-                rows,
-                redis,
-                runs,
-                topology,
-                Follower(rows, redis, closing),
-                agents=agent_rows,
-                barred=barring,
-                preview_chars=settings.history_preview_chars,
-            ),
+            registry=services,
+            heartbeats=heartbeats,
+            turns=accepting,
             events=redis,
             runs=runs,
+            jobs=working,
+            scheduling=scheduling,
+            waiting=Waiting(scheduling, Queueing(client), gpus, accepting),
+            cards=gpus,
+            recollection=Recollection(client),
             health=Health(database, redis, runs, version("aither")),
             closing=closing,
         )
+
+
+def _told() -> tuple[Beat, ...]:
+    """This process, as the registry should know it."""
+    name = f"api/{socket.gethostname()}-{os.getpid()}"
+    return (Beat(name=name, kind=ServiceKind.API, version=version("aither")),)

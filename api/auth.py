@@ -8,7 +8,7 @@ from fastapi.security.base import SecurityBase
 
 from api.problems import FieldError, Problem
 from api.state import state_of
-from infra.postgres.keys import Caller
+from infra.postgres.keys import Caller, Role
 
 MAX_KEY_CHARS = 256
 
@@ -52,3 +52,29 @@ def _unauthenticated(detail: str, *, wrong: bool = False) -> Problem:
 
 bearer_key = BearerKey()
 CallerDep = Annotated[Caller, Depends(bearer_key)]
+
+
+class Needs:
+    """A dependency that yields the caller whose key has one of these roles; the first one is asked for."""
+
+    def __init__(self, *roles: Role) -> None:
+        self._roles = roles
+
+    async def __call__(self, caller: CallerDep) -> Caller:
+        """The caller. Raises a 403 `Problem` where the key has another role."""
+        if caller.role in self._roles:
+            return caller
+        role = self._roles[0]
+        raise Problem(
+            "forbidden",
+            f"this needs {_WHOSE[role]} key; `aither key create NAME --role {role}` makes one",
+            FieldError(field="Authorization", message=f"the key's role is {caller.role}"),
+        )
+
+
+_WHOSE = {Role.USER: "a user's", Role.SERVICE: "a service's", Role.OPERATOR: "an operator's"}
+
+OperatorDep = Annotated[Caller, Depends(Needs(Role.OPERATOR))]
+"""Who runs the house."""
+ServiceDep = Annotated[Caller, Depends(Needs(Role.SERVICE, Role.OPERATOR))]
+"""A model server that joins by itself, or who runs the house."""

@@ -77,7 +77,7 @@ def new_turn(
     )
 
 
-def start_of(turn: NewTurn, messages: Sequence[Message], preview_chars: int) -> TurnStart:
+def start_of(caller: Caller, turn: NewTurn, messages: Sequence[Message], preview_chars: int) -> TurnStart:
     """What the workflow of a turn that was just stored starts from, as its row would say."""
     return TurnStart(
         status=TurnStatus.RUNNING,
@@ -91,6 +91,7 @@ def start_of(turn: NewTurn, messages: Sequence[Message], preview_chars: int) -> 
         prompt_tokens=turn.prompt_tokens,
         answer_tokens=turn.answer_tokens,
         preview=_preview(messages, preview_chars),
+        fairness_weight=caller.fairness_weight,
     )
 
 

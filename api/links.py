@@ -26,10 +26,10 @@ def to_cursor(turn_id: str) -> str:
     return base64.urlsafe_b64encode(turn_id.encode()).rstrip(b"=").decode()
 
 
-def from_cursor(cursor: str) -> str | None:
-    """The id of the turn that the cursor stands after; None where it is not one of ours."""
+def from_cursor(cursor: str, prefix: str = "turn") -> str | None:
+    """The id of the turn, or of what else has the prefix, that the cursor stands after; None where it is not ours."""
     try:
         turn_id = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, ValueError):
         return None
-    return turn_id if is_id("turn", turn_id) else None
+    return turn_id if is_id(prefix, turn_id) else None

@@ -7,6 +7,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from api.agents import AgentBody, RollbackBody
+from api.job_models import JobBody, JobWorkersBody
+from api.joining import HeartbeatBody
 from api.models import ProblemView, TurnBody
 from api.problems import CATALOGUE, MEDIA_TYPE, TYPE_PREFIX
 
@@ -17,6 +19,9 @@ Every question is a **turn**: it is stored before it is accepted, answered once,
 resumed and traced. All errors are problems (RFC 9457, `application/problem+json`); those of the
 OpenAI-compatible endpoints are OpenAI error objects.
 """
+
+
+_TAKEN = (TurnBody, AgentBody, RollbackBody, HeartbeatBody, JobBody, JobWorkersBody, ProblemView)
 
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
@@ -69,7 +74,18 @@ def _document(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
     )
     _, ours = models_json_schema(
-        [(kind, "validation") for kind in (TurnBody, AgentBody, RollbackBody, ProblemView)],
+        [
+            (kind, "validation")
+            for kind in (
+                TurnBody,
+                AgentBody,
+                RollbackBody,
+                HeartbeatBody,
+                ProblemView,
+                JobBody,
+                JobWorkersBody,
+            )
+        ],
         ref_template=_TEMPLATE,
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})

@@ -16,14 +16,14 @@ from api.problems import FieldError, Problem, field_path, invalid, invalid_field
 
 Body = TypeVar("Body", bound=BaseModel)
 
-_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
 RESPONSE_FORMATS = ("text", "json_object", "json_schema")
 
 
 async def read_turn(request: Request, idempotency_key: str | None) -> TurnRequest:
     """The request's body as a request for a turn. Raises a 4xx `Problem`."""
-    if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
+    if idempotency_key is not None and not IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
     body = await read_body(request, TurnBody)
     return TurnRequest(

@@ -1,17 +1,38 @@
 """Server-sent events: how a turn's events look on the wire."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Protocol
 
 import orjson
 from fastapi.responses import StreamingResponse
 
-from activities.contracts.events import TurnEvent
-from api.following import Batches
-
 HEARTBEAT_S = 15.0
 RETRY_MS = 1000
 """How long a browser waits before it resumes a stream that broke."""
+
+
+class Event(Protocol):
+    """What an event has, whatever it tells of."""
+
+    @property
+    def id(self) -> str:
+        """Resumes the stream after it."""
+        ...
+
+    @property
+    def kind(self) -> StrEnum:
+        """Its name."""
+        ...
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """A JSON object."""
+        ...
+
+
+Batches = AsyncGenerator[Sequence[Event]]
 
 
 def event_stream(batches: Batches) -> StreamingResponse:
@@ -23,7 +44,7 @@ def event_stream(batches: Batches) -> StreamingResponse:
     )
 
 
-def frame(event: TurnEvent) -> bytes:
+def frame(event: Event) -> bytes:
     """One event; its data is one line of JSON."""
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (
         event.id.encode(),

@@ -7,13 +7,20 @@ from typing import cast
 from fastapi import Request
 
 from activities.contracts.topology import Topology
+from api.cards import Cards
 from api.health import Health
+from api.heartbeats import Heartbeats
+from api.jobs import Jobs
+from api.remembering import Recollection
 from api.runs import TurnRuns
+from api.scheduling import Scheduling
 from api.turns import Turns
+from api.waitlist import Waiting
 from infra.postgres.agents import PostgresAgents
 from infra.postgres.database import Database
 from infra.postgres.keys import PostgresKeys
 from infra.postgres.ledger import PostgresLedger
+from infra.postgres.registry import PostgresRegistry
 from infra.redis_events import RedisEvents
 from infra.settings import Settings
 
@@ -28,10 +35,17 @@ class State:
     keys: PostgresKeys
     agents: PostgresAgents
     ledger: PostgresLedger
+    registry: PostgresRegistry
+    heartbeats: Heartbeats
     turns: Turns
     events: RedisEvents
     runs: TurnRuns
+    jobs: Jobs
     health: Health
+    scheduling: Scheduling
+    waiting: Waiting
+    cards: Cards
+    recollection: Recollection
     closing: asyncio.Event
 
 

@@ -83,7 +83,7 @@ class Turns:
         turn_id = accepted.turn_id
         self._remember(turn_id, caller.tenant_id)
         if accepted.status is TurnStatus.RUNNING:
-            start = start_of(turn, request.messages, self._preview_chars)
+            start = start_of(caller, turn, request.messages, self._preview_chars)
             await self._runs.start(
                 turn_input(
                     self._topology,
@@ -149,10 +149,16 @@ class Turns:
         limit: int,
         status: TurnStatus | None,
         conversation_id: str | None,
+        job_id: str | None = None,
     ) -> list[dict[str, Any]]:
         """Up to `limit` turns with ids below `before`, newest first, without their inputs."""
         return await self._rows.page(
-            caller.tenant_id, before=before, limit=limit, status=status, conversation_id=conversation_id
+            caller.tenant_id,
+            before=before,
+            limit=limit,
+            status=status,
+            conversation_id=conversation_id,
+            job_id=job_id,
         )
 
     async def cancel(self, caller: Caller, turn_id: str) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from typing import Any
 import orjson
 import uvloop
 
-from benchmarks import footprint, latency, throughput
+from benchmarks import following, footprint, latency, registry, swap, throughput
 from benchmarks.figures import Section, load_average, warning
 from benchmarks.product import Product, product
 
-LIMIT_S = 170.0
-NAMES = ("start", "turn", "stream", "throughput", "history", "memory", "cli")
+LIMIT_S = 300.0
+NAMES = ("start", "turn", "stream", "throughput", "history", "pools", "registry", "swap", "memory", "cli")
 
 
 def say(line: str = "") -> None:
@@ -38,6 +38,9 @@ def measurements(options: argparse.Namespace) -> dict[str, Callable[[Product], A
         "stream": lambda p: latency.stream(p, rounds),
         "throughput": lambda p: throughput.throughput(p, crowd),
         "history": throughput.history,
+        "pools": lambda p: following.following(p, 2 if options.quick else 5),
+        "registry": lambda p: registry.registry(p, 6 if options.quick else 12),
+        "swap": lambda p: swap.swap(p, 3 if options.quick else 4),
         "memory": lambda p: footprint.memory(p, max(5, rounds // 5)),
         "cli": lambda p: footprint.cli(p, 3 if options.quick else 7),
     }

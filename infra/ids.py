@@ -5,15 +5,20 @@ import secrets
 import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_LENGTH = 26
+ID_LENGTH = 26
 
-ID_PATTERN = f"[{_ALPHABET}]{{{_LENGTH}}}"
+ID_PATTERN = f"[{_ALPHABET}]{{{ID_LENGTH}}}"
 
 
 def new_id(prefix: str) -> str:
     """A new id such as `turn_01k…`; ids of one prefix sort by the time they were made."""
     number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    return f"{prefix}_" + "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -5, -5))
+    return f"{prefix}_{spelled(number, ID_LENGTH)}"
+
+
+def spelled(number: int, length: int) -> str:
+    """The lowest bits of a number, five a character."""
+    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(5 * (length - 1), -5, -5))
 
 
 def is_id(prefix: str, text: str) -> bool:

@@ -1,9 +1,10 @@
 """The one Settings: everything that an installation may set, from `AITHER_*` variables or `.env`."""
 
+import socket
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -19,6 +20,8 @@ class Settings(BaseSettings):
     config_file: Path | None = None
     """What may be asked and by which rules; `aither.toml` in the working directory if it is there."""
     host: str = "127.0.0.1"
+    host_name: str = Field(default_factory=socket.gethostname)
+    """By which the cards of this machine are named in the configuration, as in `[cards."desk/0"]`."""
 
     api_port: int = 8001
     orchestrator_port: int = 8199
@@ -36,6 +39,11 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     database_pool_size: int = Field(default=10, ge=1, le=200)
     redis_url: SecretStr | None = None
+    qdrant_url: str | None = None
+    """A Qdrant server; without one, Qdrant runs inside the worker process, in the data directory."""
+    qdrant_api_key: SecretStr | None = None
+    memory_collection: str = Field(default="findings", pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    """The collection of findings. It remembers its embedder and refuses another: a new embedder needs a new name."""
 
     public_url: str | None = None
 
@@ -49,6 +57,12 @@ class Settings(BaseSettings):
     history_preview_chars: int = Field(default=48, ge=0, le=200)
     """Characters of a turn's input that its trace may show; 0 shows none."""
     stream_ttl_seconds: int = Field(default=3600, ge=60)
+    swarm_backend: str = Field(
+        default="gateway",
+        min_length=1,
+        validation_alias=AliasChoices("AITHER_SWARM_BACKEND", "swarm_backend"),
+    )
+    """Whom swarms ask where neither they nor the configuration say; SWARM_BACKEND alone is understood too."""
     turn_timeout_seconds: int = Field(default=3600, ge=10)
 
     @property

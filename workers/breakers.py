@@ -52,5 +52,9 @@ class BreakerBoard:
             if block is not None
         )
 
+    def phase(self, backend: str) -> str:
+        """See `Breakers`."""
+        return self._of(backend).phase.value
+
     def _of(self, backend: str) -> Breaker:
         return self._breakers.get(backend) or Breaker()

@@ -1,19 +1,22 @@
 """What a worker process is made of: its connections, adapters and activities, wired in one place."""
 
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from temporalio.client import Client
 
+from activities.cards import CardActivities
 from activities.chat import ChatActivities, ChatPorts
+from activities.contracts.backends import Backend
 from activities.contracts.topology import Topology
 from activities.ports import Breakers, ChatBackend
 from activities.routing import RouterActivities
 from activities.running import RunningCalls
 from activities.turns import TurnActivities
-from infra.llm.backends import open_backends
+from infra.llm.backends import opening
+from infra.postgres.cards import PostgresCards
 from infra.postgres.database import Database
 from infra.postgres.ledger import PostgresLedger
 from infra.postgres.turns import PostgresTurns
@@ -22,6 +25,8 @@ from infra.settings import Settings
 from infra.temporal import connect
 from infra.topology import load_topology
 from workers.breakers import BreakerBoard
+from workers.leases import CardLeases
+from workers.pools.desk import Desk
 from workers.starter import RowTurnStarter
 from workflows.policy import budget, supervisor
 
@@ -31,13 +36,17 @@ class Composition:
     """Everything that a fleet may run, ready to be registered."""
 
     client: Client
+    database: Database
+    opened: Callable[[Backend], ChatBackend]
     topology: Topology
     events: RedisEvents
     running: RunningCalls
     breakers: Breakers
+    desk: Desk
     chat: ChatActivities
     router: RouterActivities
     turns: TurnActivities
+    cards: CardActivities
 
 
 class PolicyRules:
@@ -56,7 +65,7 @@ class Connections:
     client: Client
     database: Database
     events: RedisEvents
-    backends: Mapping[str, ChatBackend]
+    opened: Callable[[Backend], ChatBackend]
 
 
 @asynccontextmanager
@@ -70,9 +79,9 @@ async def compose(settings: Settings) -> AsyncGenerator[Composition]:
         events = await stack.enter_async_context(
             RedisEvents.connect(settings.redis_dsn, settings.stream_ttl_seconds)
         )
-        backends = await stack.enter_async_context(open_backends(topology, os.environ))
+        opened = await stack.enter_async_context(opening(os.environ))
         client = await connect(settings)
-        connections = Connections(client=client, database=database, events=events, backends=backends)
+        connections = Connections(client=client, database=database, events=events, opened=opened)
         yield wired(connections, topology, settings)
 
 
@@ -83,24 +92,30 @@ def wired(
     store = PostgresTurns(connections.database)
     running = RunningCalls()
     breakers = breakers or BreakerBoard(topology.breaker)
+    desk = Desk.of(topology, connections.opened, breakers)
     ports = ChatPorts(
         topology=topology,
-        backends=connections.backends,
+        seats=desk,
         store=store,
         ledger=PostgresLedger(connections.database),
         events=connections.events,
         breakers=breakers,
         rules=PolicyRules(),
         running=running,
+        leases=CardLeases(connections.client),
     )
-    starter = RowTurnStarter(connections.client, store, topology, settings, breakers)
+    starter = RowTurnStarter(connections.client, store, topology, settings, desk)
     return Composition(
         client=connections.client,
+        database=connections.database,
+        opened=connections.opened,
         topology=topology,
         events=connections.events,
         running=running,
         breakers=breakers,
+        desk=desk,
         chat=ChatActivities(ports),
-        router=RouterActivities(topology, connections.backends, store, breakers),
+        router=RouterActivities(desk, store, breakers),
         turns=TurnActivities(store, connections.events, starter),
+        cards=CardActivities(PostgresCards(connections.database)),
     )

@@ -7,9 +7,14 @@ from enum import StrEnum
 from temporalio.worker import Worker
 
 from workers.composition import Composition
+from workers.pools.slots import pool_tuner
 from workers.sandbox import workflow_runner
+from workflows.gpu_card import GpuCardWorkflow
 from workflows.names import Queue
+from workflows.swarm import SwarmWorkflow
+from workflows.swarm_worker import SwarmWorkerWorkflow
 from workflows.sweep import SweepTurnsWorkflow
+from workflows.sweep_jobs import SweepJobsWorkflow
 from workflows.turn import UserTurnWorkflow
 
 GRACE = timedelta(seconds=10)
@@ -27,6 +32,14 @@ class Fleet(StrEnum):
 
     TURNS = "turns"
     POOLS = "pools"
+    MEMORY = "memory"
+    """The swarm's ledger and memory: see `workers.memory`."""
+    CARDS = "cards"
+    """A process of its own on each machine that has cards: see `workers.card_host`."""
+
+
+USUAL = (Fleet.TURNS, Fleet.POOLS, Fleet.MEMORY)
+"""What a process runs that is not told what to run. The models on a card outlive its restart."""
 
 
 def turns_workers(parts: Composition) -> Sequence[Worker]:
@@ -35,8 +48,20 @@ def turns_workers(parts: Composition) -> Sequence[Worker]:
         Worker(
             parts.client,
             task_queue=Queue.TURNS,
-            workflows=[UserTurnWorkflow, SweepTurnsWorkflow],
-            activities=[parts.turns.end_turn, parts.turns.start_turn, parts.turns.sweep_turns],
+            workflows=[
+                UserTurnWorkflow,
+                SweepTurnsWorkflow,
+                GpuCardWorkflow,
+                SwarmWorkflow,
+                SwarmWorkerWorkflow,
+                SweepJobsWorkflow,
+            ],
+            activities=[
+                parts.turns.end_turn,
+                parts.turns.start_turn,
+                parts.turns.sweep_turns,
+                parts.cards.publish_card,
+            ],
             workflow_runner=workflow_runner(),
             graceful_shutdown_timeout=GRACE,
             sticky_queue_schedule_to_start_timeout=STICKY_PATIENCE,
@@ -45,18 +70,18 @@ def turns_workers(parts: Composition) -> Sequence[Worker]:
 
 
 def pool_workers(parts: Composition) -> Sequence[Worker]:
-    """One worker a pool, with as many slots as its members have together."""
+    """One worker a pool, with as many slots as the members that are up have together."""
     return [
         Worker(
             parts.client,
-            task_queue=pool,
+            task_queue=name,
             activities=[parts.chat.chat, parts.router.route_turn],
-            max_concurrent_activities=sum(member.slots for member in members),
+            tuner=pool_tuner(pool),
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             graceful_shutdown_timeout=GRACE,
         )
-        for pool, members in parts.topology.pools().items()
+        for name, pool in parts.desk.pools.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""A worker process: `python -m workers.main [--fleet turns --fleet pools]`."""
+"""A worker process: `python -m workers.main [--fleet turns --fleet pools]`, or `--fleet cards` beside its GPUs."""
 
 import argparse
 import asyncio
@@ -6,19 +6,30 @@ import logging
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import uvloop
+from temporalio.worker import Worker
 
 from activities.running import RunningCalls
 from infra.config.mistakes import ConfigError
+from infra.postgres.database import Database
+from infra.postgres.registry import PostgresRegistry
+from infra.presence import registered
 from infra.redis_barred import RedisBarred
 from infra.redis_events import RedisEvents
-from infra.settings import settings
+from infra.settings import Settings, settings
+from infra.topology import load_topology
 from workers.barring import tell_barred
-from workers.composition import Composition, compose
-from workers.fleets import FLEETS, Fleet
+from workers.card_host import NoCardsHere, card_host
+from workers.cards import ensure_cards
+from workers.composition import compose
+from workers.fleets import FLEETS, USUAL, Fleet
+from workers.memory import remembering
+from workers.pools.serving import served
+from workers.registering import told_by_worker
 from workers.schedules import ensure_schedules
 
 log = logging.getLogger("workers")
@@ -33,22 +44,53 @@ async def run(fleets: list[Fleet]) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    async with compose(settings()) as parts, AsyncExitStack() as running:
-        listener = asyncio.create_task(_listen_for_cancels(parts.events, parts.running))
-        running.callback(listener.cancel)
-        barred = await running.enter_async_context(RedisBarred.connect(settings().redis_dsn))
-        teller = asyncio.create_task(tell_barred(parts.breakers, barred))
-        running.callback(teller.cancel)
-        workers = [worker for fleet in fleets for worker in FLEETS[fleet](parts)]
-        for worker in workers:
-            await running.enter_async_context(worker)
-        if Fleet.TURNS in fleets:
-            await ensure_schedules(parts.client)
-        _say_ready(parts, fleets)
+    async with AsyncExitStack() as running:
+        workers = list[Worker]()
+        if Fleet.CARDS in fleets:
+            workers.append(await running.enter_async_context(card_host(settings())))
+            await running.enter_async_context(_told_of_cards(settings()))
+        if others := [fleet for fleet in fleets if fleet is not Fleet.CARDS]:
+            workers += await _start(others, running)
+        _say_ready(fleets)
         await stop.wait()
         log.info("stopping: running calls have a moment to finish")
         # Together: one after the other, every pool would take its own moment.
         await asyncio.gather(*(worker.shutdown() for worker in workers))
+
+
+async def _start(fleets: list[Fleet], running: AsyncExitStack) -> list[Worker]:
+    """Connects to the stores and starts the fleets' workers, for as long as the stack is open."""
+    parts = await running.enter_async_context(compose(settings()))
+    listener = asyncio.create_task(_listen_for_cancels(parts.events, parts.running))
+    running.callback(listener.cancel)
+    barred = await running.enter_async_context(RedisBarred.connect(settings().redis_dsn))
+    teller = asyncio.create_task(tell_barred(parts.desk, barred))
+    running.callback(teller.cancel)
+    if Fleet.POOLS in fleets:
+        await running.enter_async_context(served(parts, settings()))
+    workers = [worker for fleet in fleets if fleet in FLEETS for worker in FLEETS[fleet](parts)]
+    for worker in workers:
+        await running.enter_async_context(worker)
+    if Fleet.MEMORY in fleets:
+        await running.enter_async_context(remembering(parts, settings()))
+    if Fleet.TURNS in fleets:
+        await ensure_schedules(parts.client)
+        await ensure_cards(parts.client, parts.topology)
+    pools = parts.desk.view if Fleet.POOLS in fleets else tuple
+    told = told_by_worker(fleets, pools)
+    await running.enter_async_context(registered(PostgresRegistry(parts.database), told))
+    log.info("pools %s", ", ".join(parts.topology.pools()))
+    return workers
+
+
+@asynccontextmanager
+async def _told_of_cards(configured: Settings) -> AsyncGenerator[None]:
+    """Has the registry know this card host and its cards. It works just as well where the database is away."""
+    cards = [card for card in load_topology(configured).cards if card.host == configured.host_name]
+    async with Database.connect(configured.database_dsn, 1, lazy=True) as database:
+        told = told_by_worker([Fleet.CARDS], cards=cards)
+        async with registered(PostgresRegistry(database), told):
+            yield
 
 
 async def _listen_for_cancels(events: RedisEvents, running: RunningCalls) -> None:
@@ -58,9 +100,8 @@ async def _listen_for_cancels(events: RedisEvents, running: RunningCalls) -> Non
         await asyncio.sleep(RECONNECT_S)
 
 
-def _say_ready(parts: Composition, fleets: list[Fleet]) -> None:
-    pools = ", ".join(parts.topology.pools())
-    log.info("ready: fleets %s; pools %s", ", ".join(fleets), pools)
+def _say_ready(fleets: list[Fleet]) -> None:
+    log.info("ready: fleets %s", ", ".join(fleets))
     if path := os.environ.get(READY_FILE):
         Path(path).write_text(f"{os.getpid()}\n")
 
@@ -75,15 +116,15 @@ def main() -> None:
         action="append",
         type=Fleet,
         choices=list(Fleet),
-        help="a fleet to run; may be repeated (default: all)",
+        help="a fleet to run; may be repeated (default: turns, pools and memory)",
     )
-    fleets: list[Fleet] = parser.parse_args().fleet or list(Fleet)
+    fleets: list[Fleet] = parser.parse_args().fleet or list(USUAL)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # A line for every call, without the turn it belongs to, tells nobody anything.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     try:
         uvloop.run(run(fleets))
-    except ConfigError as error:
+    except (ConfigError, NoCardsHere) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
 

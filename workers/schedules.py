@@ -15,23 +15,24 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from workflows.names import SWEEP_TURNS, Queue
+from workflows.names import SWEEP_JOBS, SWEEP_TURNS, Queue
 
 SWEEP_EVERY = timedelta(seconds=15)
 
 
 def _schedules() -> dict[str, Schedule]:
     return {
-        SWEEP_TURNS: Schedule(
+        sweep: Schedule(
             action=ScheduleActionStartWorkflow(
-                SWEEP_TURNS,
-                id=SWEEP_TURNS,
+                sweep,
+                id=sweep,
                 task_queue=Queue.TURNS,
                 execution_timeout=timedelta(minutes=5),
             ),
             spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=SWEEP_EVERY)]),
             policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(seconds=30)),
         )
+        for sweep in (SWEEP_TURNS, SWEEP_JOBS)
     }
 
 

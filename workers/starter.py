@@ -7,7 +7,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.contracts.topology import Topology
 from activities.contracts.turn import TurnEnding, TurnError, TurnStatus
-from activities.ports import Breakers, StartOutcome
+from activities.ports import Seats, StartOutcome
 from infra.postgres.turns import PostgresTurns
 from infra.settings import Settings
 from workflows.names import turn_workflow_id
@@ -25,9 +25,9 @@ class RowTurnStarter:
         turns: PostgresTurns,
         topology: Topology,
         settings: Settings,
-        breakers: Breakers,
+        seats: Seats,
     ) -> None:
-        self._breakers = breakers
+        self._seats = seats
         self._client = client
         self._turns = turns
         self._topology = topology
@@ -48,7 +48,7 @@ class RowTurnStarter:
             row,
             tenant_id=tenant_id,
             turn_id=turn_id,
-            barred=self._breakers.barred(),
+            barred=self._seats.barred(),
         )
         lifetime = timedelta(seconds=self._settings.turn_timeout_seconds)
         if await start_turn(self._client, turn, lifetime=lifetime):

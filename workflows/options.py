@@ -3,9 +3,13 @@
 from datetime import timedelta
 from typing import TypedDict
 
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 
 from activities.contracts.backends import Rung
+from activities.contracts.cards import CardSpec, MoveAsk
+from activities.contracts.turn import TurnInput
+from workflows.names import host_queue
+from workflows.policy.urgency import Stage
 
 PERSISTENT = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),
@@ -19,6 +23,9 @@ ROUTER_PATIENCE = timedelta(seconds=1)
 ROUTER_LIMIT = timedelta(seconds=4)
 """More than the activity takes by itself, for a worker that hangs."""
 CALL_GRACE = timedelta(seconds=30)
+MOVE_GRACE = timedelta(minutes=2)
+"""Beside the start of one resident: moves of one host wait for each other."""
+INSPECT_LIMIT = timedelta(minutes=1)
 
 
 class ActivityOptions(TypedDict):
@@ -29,20 +36,27 @@ class ActivityOptions(TypedDict):
     start_to_close_timeout: timedelta
     heartbeat_timeout: timedelta | None
     retry_policy: RetryPolicy
+    priority: Priority
 
 
-def chat_options(rung: Rung) -> ActivityOptions:
-    """On the pool's queue, for as long as the rung is patient.
+def share(turn: TurnInput, priority: int) -> Priority:
+    """A place in a queue: by priority (1 runs first), then by the share of the turn's tenant."""
+    return Priority(priority_key=priority, fairness_key=turn.tenant_id, fairness_weight=turn.fairness_weight)
+
+
+def chat_options(turn: TurnInput, rung: Rung, stage: Stage) -> ActivityOptions:
+    """On the pool's queue, at the stage's priority, for as long as it lasts.
 
     The activity bounds the call itself and says so in its result; start-to-close is the net below it, for
     a worker that hangs.
     """
     return ActivityOptions(
         task_queue=rung.pool,
-        schedule_to_start_timeout=rung.patience,
+        schedule_to_start_timeout=stage.wait,
         start_to_close_timeout=rung.call_timeout + CALL_GRACE,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=PERSISTENT,
+        priority=share(turn, stage.priority),
     )
 
 
@@ -54,6 +68,7 @@ def route_options(rung: Rung) -> ActivityOptions:
         start_to_close_timeout=ROUTER_LIMIT,
         heartbeat_timeout=None,
         retry_policy=RetryPolicy(maximum_attempts=1),
+        priority=Priority.default,
     )
 
 
@@ -65,4 +80,26 @@ def store_options() -> ActivityOptions:
         start_to_close_timeout=timedelta(seconds=10),
         heartbeat_timeout=None,
         retry_policy=PERSISTENT,
+        priority=Priority.default,
+    )
+
+
+def move_options(host: str, ask: MoveAsk) -> ActivityOptions:
+    """On the queue of the card's host, for as long as the resident may take to start, however often it is tried."""
+    return _host_options(host, ask.resident.start_timeout + MOVE_GRACE)
+
+
+def inspect_options(spec: CardSpec) -> ActivityOptions:
+    """On the queue of the card's host."""
+    return _host_options(spec.host, INSPECT_LIMIT)
+
+
+def _host_options(host: str, limit: timedelta) -> ActivityOptions:
+    return ActivityOptions(
+        task_queue=host_queue(host),
+        schedule_to_start_timeout=None,
+        start_to_close_timeout=limit,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=PERSISTENT,
+        priority=Priority.default,
     )

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.common import (
-    Priority,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
@@ -12,9 +11,12 @@ from temporalio.common import (
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+from activities.contracts.cards import CardSpec
 from activities.contracts.turn import TurnInput, TurnStatus
 from workflows.attributes import EFFORT, STATUS, TENANT
-from workflows.names import USER_TURN, Queue, turn_workflow_id
+from workflows.names import CONFIGURE, GPU_CARD, USER_TURN, Queue, card_workflow_id, turn_workflow_id
+from workflows.options import share
+from workflows.policy.card_state import CardState
 
 TASK_TIMEOUT = timedelta(seconds=5)
 """How long a turn stalls when the worker that has its workflow task is killed."""
@@ -32,7 +34,7 @@ async def start_turn(client: Client, turn: TurnInput, *, lifetime: timedelta) ->
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             execution_timeout=lifetime,
             task_timeout=TASK_TIMEOUT,
-            priority=Priority(priority_key=turn.priority, fairness_key=turn.tenant_id),
+            priority=share(turn, turn.priority),
             search_attributes=TypedSearchAttributes(
                 [
                     SearchAttributePair(TENANT, turn.tenant_id),
@@ -45,3 +47,18 @@ async def start_turn(client: Client, turn: TurnInput, *, lifetime: timedelta) ->
     except WorkflowAlreadyStartedError:
         return False
     return True
+
+
+async def ensure_card(client: Client, spec: CardSpec) -> None:
+    """Starts the card's workflow where it does not run, and gives it this configuration. Safe to run by many."""
+    await client.start_workflow(
+        GPU_CARD,
+        CardState(spec=spec),
+        id=card_workflow_id(spec.card),
+        task_queue=Queue.TURNS,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        start_signal=CONFIGURE,
+        start_signal_args=[spec],
+        static_summary=f"GPU card {spec.card}",
+    )

@@ -23,6 +23,7 @@ from activities.contracts.turn import (
     TurnStatus,
 )
 from workflows.attributes import EFFORT, MODEL, RUNG, STATUS
+from workflows.holding import HoldDenied, hold_lease
 from workflows.names import CHAT, END_TURN, ROUTE_TURN, START_TURN, USER_TURN
 from workflows.options import chat_options, route_options, store_options
 from workflows.policy.climb import Agreed, Ask, Compose, Fail, Finish, Pause, SeekAgreement, Seen, Skip
@@ -32,12 +33,14 @@ from workflows.policy.steps import (
     cancelled_hop,
     first_sight,
     later_sight,
+    left_card,
     left_waiting,
     seen_of,
     sight_after_waiting,
     skipped_hop,
     step_for,
 )
+from workflows.policy.urgency import Stage, stages, urgency_of
 
 
 @workflow.defn(name=USER_TURN)
@@ -118,27 +121,52 @@ class UserTurnWorkflow:
 
     async def _ask(self, turn: TurnInput, decision: Ask | Compose) -> ChatResult:
         step = step_for(turn, decision, self._results, self._route)
-        result = await self._chat(step)
+        waits = stages(urgency_of(turn.priority, decision), decision.rung.patience, turn.plan.aging)
+        result = await self._held(turn, step, waits)
         self._route.append(result.hop)
         self._results.append(result)
         if result.hop.outcome is HopOutcome.CANCELLED and not result.ended:
             raise asyncio.CancelledError
         return result
 
-    async def _chat(self, step: ChatStep) -> ChatResult:
-        asked_at = workflow.time()
+    async def _held(self, turn: TurnInput, step: ChatStep, waits: tuple[Stage, ...]) -> ChatResult:
+        """Asks while the rung's model is held on its card, where it has one; leaves the rung if it cannot be."""
+        rung = step.rung
+        if rung.card is None:
+            return await self._chat(turn, step, waits)
         try:
-            return await workflow.execute_activity(
-                CHAT, step, result_type=ChatResult, **chat_options(step.rung)
-            )
-        except (asyncio.CancelledError, ActivityError) as error:
-            if is_cancelled_exception(error):
-                # Also where its result has just come: Temporal drops that in favour of the cancel.
-                self._route.append(cancelled_hop(step))
-            if not isinstance(error, ActivityError) or not isinstance(error.cause, TimeoutError):
-                raise
-            hop = left_waiting(step, workflow.time() - asked_at)
-            return ChatResult(hop=hop, ended=False, error=TurnError(code=NO_ROOM, message=hop.why))
+            async with hold_lease(
+                rung.card,
+                resident=rung.resident,
+                priority=waits[0].priority,
+                patience=rung.patience,
+                tenant_id=turn.tenant_id,
+            ) as lease:
+                held = replace(step, lease=lease, waited_ms=lease.waited_ms)
+                return await self._chat(turn, held, waits)
+        except HoldDenied as denied:
+            # A call that was cut off with its lease is told once, by why it was.
+            self._route = [hop for hop in self._route if hop.step != step.step]
+            hop = left_card(step, denied.denial, denied.why, denied.waited)
+            return ChatResult(hop=hop, ended=False, error=TurnError(code=denied.denial, message=denied.why))
+
+    async def _chat(self, turn: TurnInput, step: ChatStep, waits: tuple[Stage, ...]) -> ChatResult:
+        """Waits for the pool in stages, each queued anew; leaves the rung when the last one is over."""
+        asked_at = workflow.time()
+        for stage in waits:
+            waited = replace(step, waited_ms=step.waited_ms + round((workflow.time() - asked_at) * 1000))
+            try:
+                return await workflow.execute_activity(
+                    CHAT, waited, result_type=ChatResult, **chat_options(turn, step.rung, stage)
+                )
+            except (asyncio.CancelledError, ActivityError) as error:
+                if is_cancelled_exception(error):
+                    # Also where its result has just come: Temporal drops that in favour of the cancel.
+                    self._route.append(cancelled_hop(waited))
+                if not isinstance(error, ActivityError) or not isinstance(error.cause, TimeoutError):
+                    raise
+        hop = left_waiting(step, workflow.time() - asked_at, waits)
+        return ChatResult(hop=hop, ended=False, error=TurnError(code=NO_ROOM, message=hop.why))
 
     async def _end(
         self,

@@ -163,10 +163,15 @@ class LeaseDecision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRef:
-    """Names a lease, to renew or to release it (a waiting one is withdrawn)."""
+    """Names a lease, to renew or to release it (a waiting one is withdrawn).
+
+    With a `holder`, a renewal of a lease that the card does not know is answered to it: that lease is lost.
+    """
 
     lease: str
     token: int | None = None
+    holder: str = ""
+    holder_run: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +287,8 @@ class CardView:
     at: datetime | None = None
     more: int = 0
     """Leases and waiters that were left out to keep the view small."""
+    looking: bool = False
+    """Its host is asked what is true; what the view says may change with the answer."""
 
     def resident(self, name: str) -> ResidentView | None:
         """The resident of that name."""

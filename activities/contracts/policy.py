@@ -188,11 +188,15 @@ class BreakerRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Barred:
-    """A backend that its breaker keeps closed off. `retry_in_s` may be 0 while a probe is under way."""
+    """A backend that may not be called now: its breaker is open, or nobody of its pool is there to answer.
+
+    `retry_in_s` may be 0 while a probe is under way. `code` is the failure that a call would come to.
+    """
 
     backend: str
     why: str
     retry_in_s: float
+    code: str = "breaker_open"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +204,8 @@ class ClimbPlan:
     """All that one turn's climb goes by, fixed when the turn starts.
 
     `terms` names every backend of the ladder. A rung is too small if its window cannot hold the prompt and
-    `least_answer_tokens`.
+    `least_answer_tokens`. A call that has waited for `aging` in a pool's queue becomes one step more urgent;
+    None keeps its priority.
     """
 
     ladder: Ladder
@@ -210,3 +215,4 @@ class ClimbPlan:
     policy: TurnPolicy = field(default_factory=TurnPolicy)
     repeats: RepeatRules = field(default_factory=RepeatRules)
     least_answer_tokens: int = 64
+    aging: timedelta | None = None

@@ -103,7 +103,10 @@ class DueTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnStart:
-    """What starting a turn's workflow needs of its row. `preview` is the head of its last message."""
+    """What starting a turn's workflow needs of its row. `preview` is the head of its last message.
+
+    `fairness_weight` is its tenant's at the time of the start.
+    """
 
     status: TurnStatus
     model: str
@@ -116,3 +119,4 @@ class TurnStart:
     prompt_tokens: int
     answer_tokens: int
     preview: str
+    fairness_weight: float = 1.0

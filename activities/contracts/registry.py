@@ -35,7 +35,10 @@ class ServiceStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A service as the registry knows it. `load` is 0 (idle) to 1 (full), None where it does not say."""
+    """A service as the registry knows it. `load` is 0 (idle) to 1 (full), None where it does not say.
+
+    `age_s` is how long ago it was last heard of, by the database's clock. `backend` is how a BACKEND is asked.
+    """
 
     name: str
     kind: ServiceKind
@@ -46,6 +49,22 @@ class Service:
     capabilities: tuple[str, ...] = ()
     load: float | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    age_s: float = 0.0
+    backend: Backend | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """A heartbeat: all that a service says of itself. `backend` is needed for a BACKEND, and for no other."""
+
+    name: str
+    kind: ServiceKind
+    version: str = ""
+    capabilities: tuple[str, ...] = ()
+    load: float | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    draining: bool = False
+    backend: Backend | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,18 @@
 """Everything that is configured: what may be asked, and by which rules."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 from activities.contracts.backends import Backend, Ladder, Price
 from activities.contracts.cards import CardSpec, Resident
+from activities.contracts.jobs import RoleCall
 from activities.contracts.policy import BreakerRules, EffortBands, RepeatRules, TurnPolicy
+from activities.contracts.swarm import Role
+
+AGING = timedelta(seconds=60)
+"""How long a call waits before it becomes more urgent, unless the configuration says."""
 
 
 class RouterKind(StrEnum):
@@ -28,7 +35,8 @@ class Topology:
     """Everything that is configured: what may be asked, and by which rules. Names are unique in each tuple.
 
     `turn_policy` is what a turn goes by where its key, its tenant and its request say nothing, and
-    `default_effort` its effort where nobody gives or estimates one.
+    `default_effort` its effort where nobody gives or estimates one. A call that has waited for `aging` becomes
+    one step more urgent; None keeps its priority.
     """
 
     backends: tuple[Backend, ...]
@@ -42,7 +50,9 @@ class Topology:
     breaker: BreakerRules = field(default_factory=BreakerRules)
     repeats: RepeatRules = field(default_factory=RepeatRules)
     turn_policy: TurnPolicy = field(default_factory=TurnPolicy)
+    aging: timedelta | None = AGING
     cards: tuple[CardSpec, ...] = ()
+    swarm_roles: Mapping[Role, RoleCall] = field(default_factory=dict[Role, RoleCall])
 
     def backend(self, name: str) -> Backend:
         """The backend of that name; KeyError when there is none."""
@@ -58,6 +68,11 @@ class Topology:
                 if resident.name == name:
                     return resident
         raise KeyError(name)
+
+    def held(self, backend: Backend) -> Resident | None:
+        """What a turn must hold for the backend to serve it; None where it is always there, or on no card."""
+        resident = self.resident(backend.resident) if backend.resident else None
+        return resident if resident and resident.on_demand else None
 
     def pools(self) -> dict[str, tuple[Backend, ...]]:
         """The backends that serve each pool, by pool name: those that rungs name, and those that share it.

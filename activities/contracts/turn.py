@@ -9,6 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from activities.contracts.backends import Locality, Rung
+from activities.contracts.cards import Lease
 from activities.contracts.policy import Barred, Caps, ClimbPlan, Estimate
 
 
@@ -74,7 +75,8 @@ class RouteAsk:
 class TurnInput:
     """Starts a turn's workflow. The text is in PostgreSQL under `turn_id`.
 
-    `preview` is a short, optional excerpt for the trace; `priority` is 1 (most urgent) to 5.
+    `preview` is a short, optional excerpt for the trace; `priority` is 1 (most urgent) to 5. Among tenants that
+    wait at the same priority each gets a share by its `fairness_weight`.
     `prompt_tokens` estimates what cannot be trimmed away, `answer_tokens` what the answer may take; `barred`
     are the backends whose breakers were open when the turn was accepted. With a `router` its estimate of the
     effort replaces the plan's.
@@ -90,6 +92,7 @@ class TurnInput:
     answer_tokens: int = 1024
     barred: tuple[Barred, ...] = ()
     router: RouteAsk | None = None
+    fairness_weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,9 @@ class ChatStep:
     whole route with it. `offer_reason` lets the model hand the question on, `must_reason` makes it; `final`
     says that a good answer ends the turn, `climb_if_flawed` that a flawed one does not. `consult_step` is the
     step whose model handed the question on, `compose_step` the one whose answer is to be put into the
-    orchestrator's words, `continue_step` the one whose text broke off and is gone on from.
+    orchestrator's words, `continue_step` the one whose text broke off and is gone on from. `avoid` are the
+    members of the rung's pool that have failed it already; `waited_ms` is how long it has waited in the pool's
+    queue before this was scheduled.
     """
 
     turn_id: str
@@ -118,6 +123,9 @@ class ChatStep:
     local_only: bool = False
     max_tokens: int = 1024
     caps: Caps = field(default_factory=Caps)
+    avoid: tuple[str, ...] = ()
+    waited_ms: int = 0
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +143,8 @@ class ChatResult:
     `ended` says that the turn's end is recorded and its client told, so nothing remains but to close. A
     backend's failure is a result, not an exception: what follows from it is the ladder's decision. `pulled`:
     the model handed the question on. `flaw` is the supervisor's judgement of an answer, which may not go out
-    unless `usable`. `broke_off` says that a failed call's text so far is kept under its step.
+    unless `usable`. `broke_off` says that a failed call's text so far is kept under its step, `elsewhere` that
+    another member of the pool may do what the hop's backend did not.
     """
 
     hop: Hop
@@ -146,6 +155,7 @@ class ChatResult:
     error: TurnError | None = None
     retry_after: timedelta | None = None
     broke_off: bool = False
+    elsewhere: bool = False
     barred: tuple[Barred, ...] = ()
     next_turn_id: str | None = None
 

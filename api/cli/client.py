@@ -115,6 +115,9 @@ def find(given_url: str | None, given_dir: Path | None) -> Access:
     return Access(url.rstrip("/"), key)
 
 
+ENDS = {f"{what}.{how}" for what in ("turn", "job") for how in ("completed", "failed", "cancelled")}
+
+
 class Client:
     """The API over HTTP. Every method ends the command by `fail` where it cannot do what it is for."""
 
@@ -164,30 +167,35 @@ class Client:
 
     def ask(self, body: dict[str, Any], deadline: float) -> Any:
         """The accepted turn. A reply that is lost is asked for again, and finds the same turn."""
-        headers = {"Idempotency-Key": str(uuid.uuid4())}
-        sent = False
+        return self.post_once("/v1/turns", body, str(uuid.uuid4()), deadline)
+
+    def post_once(self, path: str, body: dict[str, Any], key: str, deadline: float | None = None) -> Any:
+        """What was accepted. A reply that is lost is asked for again, and finds the same by its key."""
+        sent, until = False, deadline or time.monotonic() + SILENCE_S
         while True:
             try:
-                return self._checked(self._http.post("/v1/turns", json=body, headers=headers))
+                return self._checked(self._http.post(path, json=body, headers={"Idempotency-Key": key}))
             except self._broken as error:
                 import httpx2
 
                 sent = sent or not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
-                if not sent or time.monotonic() > deadline:
+                if not sent or time.monotonic() > until:
                     self._unreachable(error)
             time.sleep(PAUSE_S)
 
     def follow(self, turn_id: str, deadline: float) -> Iterator[tuple[str, dict[str, Any]]]:
         """The turn's events as (kind, data), to its end, across lost connections; ceases at the deadline."""
+        return self.follow_at(f"/v1/turns/{turn_id}/events", deadline)
+
+    def follow_at(self, path: str, deadline: float) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events at the path, to the end of what they tell of, as `follow` gives a turn's."""
         last = ""
         while (left := deadline - time.monotonic()) > 0:
             headers = {"Last-Event-ID": last} if last else {}
             # A stream that is silent longer than anybody waits is not waited for.
             timeout = self._timeout(min(left, SILENCE_S))
             try:
-                with self._http.stream(
-                    "GET", f"/v1/turns/{turn_id}/events", headers=headers, timeout=timeout
-                ) as reply:
+                with self._http.stream("GET", path, headers=headers, timeout=timeout) as reply:
                     if reply.status_code != 200:
                         reply.read()
                         if reply.status_code < 500:
@@ -197,7 +205,7 @@ class Client:
                             if kind:
                                 last = event_id
                                 yield kind, data
-                            if kind in {"turn.completed", "turn.failed", "turn.cancelled"}:
+                            if kind in ENDS:
                                 return
                             if time.monotonic() > deadline:
                                 return

@@ -36,6 +36,7 @@ def view(name: str, topology: Topology, env: Mapping[str, str]) -> None:
             (_title(topology, ladder.name), _ladder(ladder.answer, ladder.reason))
             for ladder in topology.ladders
         ),
+        *((("Cards", _cards(topology)), ("Residents", _residents(topology))) if topology.cards else ()),
         ("Rules", _rules(topology)),
     ):
         console.print(f"\n[bold]{escape(title)}[/bold]")
@@ -95,6 +96,34 @@ def _pools(topology: Topology) -> Table:
     return table
 
 
+def _cards(topology: Topology) -> Table:
+    table = _table("card", "VRAM", "reserve", "hog", "aging", "residents")
+    for card in topology.cards:
+        sizes = (f"{card.vram_mib:,} MiB", f"{card.reserve_mib:,} MiB")
+        names = ", ".join(resident.name for resident in card.residents) or "–"
+        _add(table, card.card, *sizes, written(card.hog), written(card.aging), names)
+    return table
+
+
+def _residents(topology: Topology) -> Table:
+    table = _table("resident", "card", "kind", "MiB", "asleep", "root URL", "priority", "there", "serves")
+    for resident in (resident for card in topology.cards for resident in card.residents):
+        serves = [backend.name for backend in topology.backends if backend.resident == resident.name]
+        _add(
+            table,
+            resident.name,
+            resident.card,
+            resident.kind,
+            f"{resident.mib:,}",
+            f"{resident.asleep_mib:,}",
+            resident.base_url,
+            resident.priority,
+            f"on demand, idle {written(resident.idle)}" if resident.on_demand else "always",
+            ", ".join(serves) or "–",
+        )
+    return table
+
+
 def _title(topology: Topology, ladder: str) -> str:
     asked = "auto" if ladder == topology.default_ladder else f"auto:{ladder}"
     return f'Ladder {ladder} (model "{asked}")'
@@ -120,6 +149,7 @@ def _rules(topology: Topology) -> Table:
         ("policy", _policy(topology)),
         ("breaker", _breaker(topology)),
         ("repeats", _repeats(topology)),
+        ("scheduling", _scheduling(topology)),
     ):
         _add(table, name, told)
     return table
@@ -131,6 +161,12 @@ def _effort(topology: Topology) -> str:
     required = f"from {bands.require_from}" if bands.require_from <= 10 else "never"
     default = topology.default_effort or "estimated"
     return f"reason is offered {offered}, required {required}; router {topology.router}; default {default}"
+
+
+def _scheduling(topology: Topology) -> str:
+    if topology.aging is None:
+        return "a waiting call keeps its priority"
+    return f"a call that has waited {written(topology.aging)} becomes one step more urgent"
 
 
 def _money(topology: Topology) -> str:

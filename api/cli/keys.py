@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -53,6 +53,10 @@ def create(
             metavar="NAME", help="The ladder that its `auto` climbs.", show_default="the configured"
         ),
     ] = None,
+    role: Annotated[
+        Literal["user", "service", "operator"],
+        typer.Option(help="What it may do beside asking: join as a model server, or run the house."),
+    ] = "user",
     local_only: LocalOnly = None,
     max_usd: MaxUsd = None,
     max_usd_day: MaxUsdDay = None,
@@ -65,6 +69,8 @@ def create(
     data_dir: DataDir = None,
 ) -> None:
     """Make a key, with bounds on its turns. It is shown this once: only its hash is kept."""
+    from infra.postgres.keys import Role
+
     if not name.strip() or "\x00" in name:
         fail(ExitCode.USAGE, "a key needs a name")
     bounds = bounds_from(
@@ -82,7 +88,7 @@ def create(
         data_dir,
         tenant,
         lambda keys: keys.create(
-            tenant, name, priority_ceiling=priority_ceiling, bounds=bounds, ladder=ladder
+            tenant, name, priority_ceiling=priority_ceiling, bounds=bounds, ladder=ladder, role=Role(role)
         ),
     )
     if as_json:
@@ -108,6 +114,7 @@ def list_keys(tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False, data_dir
     for title, wide in (
         ("id", 30),
         ("key", 9),
+        ("role", 4),
         ("priority", 1),
         ("made", 10),
         ("state", 5),
@@ -117,9 +124,9 @@ def list_keys(tenant: Tenant = DEFAULT_TENANT, as_json: AsJson = False, data_dir
         table.add_column(title, min_width=wide, no_wrap=title not in {"name", "bounds"})
     for key in keys:
         state = f"[red]revoked {key.revoked_at:%Y-%m-%d}[/red]" if key.revoked_at else "[green]valid[/green]"
-        shown = (key.id, f"{key.shown}…", str(key.priority_ceiling), f"{key.created_at:%Y-%m-%d}", state)
+        shown = (key.id, f"{key.shown}…", key.role.value, str(key.priority_ceiling))
         bounds = in_words(asdict(key.bounds)) + (f"; ladder {key.ladder}" if key.ladder else "")
-        table.add_row(*shown, escape(key.name), escape(bounds))
+        table.add_row(*shown, f"{key.created_at:%Y-%m-%d}", state, escape(key.name), escape(bounds))
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     console.print(table if keys else f"{tenant} has no keys; `aither key create NAME` makes one")
 
@@ -151,6 +158,7 @@ def _shown(key: ApiKey, tenant: str) -> dict[str, Any]:
         "name": key.name,
         "tenant": tenant,
         "shown": key.shown,
+        "role": key.role.value,
         "priority_ceiling": key.priority_ceiling,
         "ladder": key.ladder,
         "policy": asdict(key.bounds),

@@ -22,7 +22,7 @@ CLIENT_GONE = 499
 
 STATUS_OF_CODE: dict[str, int] = {
     **dict.fromkeys(("backend_rejected", "context_too_long", "window_too_small"), 400),
-    **dict.fromkeys(("local_only", "not_allowed", "not_agreed", "price_unknown"), 403),
+    **dict.fromkeys(("local_only", "not_allowed", "not_agreed", "price_unknown", "forbidden"), 403),
     **dict.fromkeys(("turn_not_found", "model_not_found"), 404),
     "turn_cancelled": 409,
     **dict.fromkeys(("backend_rate_limited", "over_budget"), 429),

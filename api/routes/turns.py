@@ -137,21 +137,31 @@ async def list_turns(
     *,
     status: Annotated[TurnStatus | None, Query(description="Only turns that stand so.")] = None,
     conversation_id: Annotated[str | None, Query(description="Only turns of this conversation.")] = None,
+    job_id: Annotated[
+        str | None, Query(description="The turns of this job; those of jobs are not listed otherwise.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="Turns on a page.")] = 20,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Response:
     """The tenant's turns without their inputs, a page at a time."""
     state = state_of(request)
-    unknown = set(request.query_params) - {"status", "conversation_id", "limit", "cursor"}
+    unknown = set(request.query_params) - {"status", "conversation_id", "job_id", "limit", "cursor"}
     if unknown:
         raise invalid(min(unknown), "is not a parameter of this list")
     if conversation_id is not None and not is_id("conv", conversation_id):
         raise invalid("conversation_id", "is not a conversation's id")
+    if job_id is not None and not is_id("job", job_id):
+        raise invalid("job_id", "is not a job's id")
     before = from_cursor(cursor) if cursor is not None else None
     if cursor is not None and before is None:
         raise invalid("cursor", "is not one that this list has given")
     found = await state.turns.page(
-        caller, before=before, limit=limit + 1, status=status, conversation_id=conversation_id
+        caller,
+        before=before,
+        limit=limit + 1,
+        status=status,
+        conversation_id=conversation_id,
+        job_id=job_id,
     )
     page: list[dict[str, Any]] = [
         {**view, "links": links_of(state.settings, view["id"])} for view in found[:limit]

@@ -6,11 +6,13 @@ from dataclasses import replace
 from activities.contracts.backends import Backend, Ladder, Rung
 from activities.contracts.topology import Topology
 from infra.config.backends import read_backends
+from infra.config.cards import read_cards, unclear_residents
 from infra.config.checks import pools_of, shared_pools, unclear_ladders, unclear_models
 from infra.config.document import Document
 from infra.config.ladders import Chains, Step, chains_of, read_ladders
 from infra.config.mistakes import ConfigError, Finding, allowed
 from infra.config.rules import read_rules
+from infra.config.swarm import read_swarm
 from infra.config.table import Table
 
 
@@ -24,6 +26,7 @@ def assembled(document: Document, default: Topology) -> Topology:
     findings: list[Finding] = []
     root = Table(document.values, (), findings)
     written = read_backends(root)
+    cards = read_cards(root)
     names = written.names | {backend.name for backend in default.backends}
     ladders = read_ladders(root, names)
     default_ladder = root.text("default_ladder", default.default_ladder)
@@ -34,18 +37,20 @@ def assembled(document: Document, default: Topology) -> Topology:
     steps = [step for chains in ladders.values() for step in chains.steps]
     backends = _backends(written.backends, written.names, steps, default)
     rules = read_rules(root, backends, written.names | set(backends))
+    swarm_roles = read_swarm(root, backends, ladders)
     root.close()
     pools = pools_of(backends, steps, findings)
     taken = {default.embedding_model} if default.embedding_model else set[str]()
     findings += shared_pools(backends, pools)
     findings += unclear_models(backends, pools, taken)
+    findings += unclear_residents(written.backends, cards)
     findings += unclear_ladders(ladders, default_ladder, backends, names)
     if findings:
         raise ConfigError(document.file, document.placed(findings))
     placed = {name: replace(backend, pool=pools[name]) for name, backend in backends.items()}
-    return Topology(
+    topology = Topology(
         backends=tuple(placed.values()),
-        ladders=tuple(_ladder(name, chains, placed) for name, chains in ladders.items()),
+        ladders=(),
         default_ladder=default_ladder,
         embedding_model=default.embedding_model,
         router=rules.router,
@@ -55,6 +60,13 @@ def assembled(document: Document, default: Topology) -> Topology:
         breaker=rules.breaker,
         repeats=rules.repeats,
         turn_policy=rules.turn_policy,
+        aging=rules.aging,
+        cards=cards.cards,
+        swarm_roles=swarm_roles,
+    )
+    # Which rung needs a hold is known once cards and backends are.
+    return replace(
+        topology, ladders=tuple(_ladder(name, chains, topology) for name, chains in ladders.items())
     )
 
 
@@ -79,15 +91,17 @@ def _backends(
     return {backend.name: backend for backend in (*kept, *written)}
 
 
-def _ladder(name: str, chains: Chains, backends: Mapping[str, Backend]) -> Ladder:
+def _ladder(name: str, chains: Chains, topology: Topology) -> Ladder:
     return Ladder(
         name=name,
-        answer=tuple(_rung(step, backends[step.backend]) for step in chains.answer or ()),
-        reason=tuple(_rung(step, backends[step.backend]) for step in chains.reason),
+        answer=tuple(_rung(step, topology) for step in chains.answer or ()),
+        reason=tuple(_rung(step, topology) for step in chains.reason),
     )
 
 
-def _rung(step: Step, backend: Backend) -> Rung:
+def _rung(step: Step, topology: Topology) -> Rung:
+    backend = topology.backend(step.backend)
+    held = topology.held(backend)
     return Rung(
         name=step.name,
         pool=backend.queue,
@@ -96,4 +110,6 @@ def _rung(step: Step, backend: Backend) -> Rung:
         patience=step.patience,
         call_timeout=step.call_timeout,
         locality=backend.locality,
+        card=held.card if held else None,
+        resident=held.name if held else None,
     )

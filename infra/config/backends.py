@@ -77,6 +77,7 @@ def _backend(name: str, table: Table) -> Backend:
         api_key_env=variable,
         price=_closed_price(price) if price else None,
         pool=pool,
+        resident=table.text("resident", None),
     )
     table.close(_HINTS)
     return backend

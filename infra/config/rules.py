@@ -1,4 +1,4 @@
-"""`[effort]`, `[breaker]`, `[repeats]`, `[money]` and `[policy]`: the rules that turns climb by."""
+"""`[effort]`, `[breaker]`, `[repeats]`, `[scheduling]`, `[money]` and `[policy]`: the rules of turns."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -7,13 +7,15 @@ from typing import cast
 
 from activities.contracts.backends import Backend
 from activities.contracts.policy import BreakerRules, Caps, EffortBands, RepeatRules, TurnPolicy
-from activities.contracts.topology import Reference, RouterKind
+from activities.contracts.topology import AGING, Reference, RouterKind
 from infra.config.backends import read_price
+from infra.config.durations import written
 from infra.config.mistakes import allowed
 from infra.config.table import Table, kind
 
 OFF = 11
 """One more than the highest effort."""
+LEAST_AGING = timedelta(milliseconds=100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class Rules:
     default_effort: int | None
     breaker: BreakerRules
     repeats: RepeatRules
+    aging: timedelta | None
     turn_policy: TurnPolicy
     reference: Reference | None
 
@@ -50,6 +53,7 @@ def read_rules(root: Table, backends: Mapping[str, Backend], names: Collection[s
         default_effort=default_effort,
         breaker=_breaker(root.section("breaker")),
         repeats=_repeats(root.section("repeats")),
+        aging=_aging(root.section("scheduling")),
         turn_policy=_policy(root.section("policy"), caps, backends, names),
         reference=reference,
     )
@@ -115,6 +119,18 @@ def _repeats(table: Table) -> RepeatRules:
         key = "first" if table.has("first") else "longest"
         table.wrong("first must not be longer than longest", key)
     return rules
+
+
+def _aging(table: Table) -> timedelta | None:
+    """How long a call waits before it becomes more urgent; None where it never does."""
+    off = table.raw("aging") == "off"
+    aging = None if off else table.length("aging", AGING, zero=True) or None
+    table.close()
+    if aging is not None and aging < LEAST_AGING:
+        table.wrong(
+            f'"off", or at least {written(LEAST_AGING)}, is wanted: each step is queued anew', "aging"
+        )
+    return aging
 
 
 def _policy(table: Table, caps: Caps, backends: Mapping[str, Backend], names: Collection[str]) -> TurnPolicy:

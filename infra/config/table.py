@@ -15,6 +15,7 @@ D = TypeVar("D")
 E = TypeVar("E", bound=StrEnum)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+NAME_FORM = "a name is made of up to 64 letters, digits, dots, dashes and underscores"
 
 _KINDS: tuple[tuple[type, str], ...] = (
     (bool, "a boolean"),
@@ -180,17 +181,17 @@ class Table:
         """The table under a key, an empty one where there is none."""
         return self.table(key) or self.inner({}, key)
 
-    def named(self, key: str) -> "dict[str, Table | None]":
+    def named(
+        self, key: str, form: re.Pattern[str] = NAME, told: str = NAME_FORM
+    ) -> "dict[str, Table | None]":
         """The tables of a table by their names, `None` for what is no table.
 
-        The names must be fit for queues, headers and model names.
+        The names must be fit for queues, headers and model names, or have the given form, which `told` describes.
         """
         section = self.section(key)
         for name in section._values:
-            if not NAME.fullmatch(name):
-                section.wrong(
-                    "a name is made of up to 64 letters, digits, dots, dashes and underscores", name
-                )
+            if not form.fullmatch(name):
+                section.wrong(told, name)
         return {name: section.table(name) for name in section._values}
 
     def inner(self, values: Mapping[str, object], *keys: str | int) -> "Table":

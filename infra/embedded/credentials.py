@@ -1,4 +1,4 @@
-"""The first API key: made once by `up`, kept where the command line finds it."""
+"""The first API key, an operator's: made once by `up`, kept where the command line finds it."""
 
 from dataclasses import asdict, dataclass
 
@@ -27,7 +27,7 @@ def read(layout: Layout) -> Credentials | None:
 async def ensure(layout: Layout, api_url: str, app_dsn: str) -> Credentials:
     """The credentials of this stack: those kept, if their key is still good, or else fresh ones."""
     from infra.postgres.database import Database
-    from infra.postgres.keys import PostgresKeys
+    from infra.postgres.keys import PostgresKeys, Role
 
     known = read(layout)
     async with Database.connect(app_dsn, 1) as database:
@@ -35,7 +35,7 @@ async def ensure(layout: Layout, api_url: str, app_dsn: str) -> Credentials:
         if known and await keys.authenticate(known.api_key):
             key = known.api_key
         else:
-            _, key = await keys.create(TENANT, KEY_NAME)
+            _, key = await keys.create(TENANT, KEY_NAME, role=Role.OPERATOR)
     good = Credentials(api_url=api_url, api_key=key)
     if good != known:
         write_private_json(layout.credentials_file, asdict(good))

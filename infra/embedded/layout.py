@@ -58,6 +58,11 @@ class Layout:
         return self.run_dir / "workers.ready"
 
     @property
+    def cards_ready_file(self) -> Path:
+        """Written by the card host once it polls."""
+        return self.run_dir / "cards.ready"
+
+    @property
     def secrets_file(self) -> Path:
         """Passwords of the parts among each other."""
         return self.root / "secrets.json"

@@ -27,8 +27,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def plan(data_dir: Path | None, port_base: int | None, without: frozenset[str] = frozenset()) -> Blueprint:
     """The stack that these choices describe. Makes its directory and its passwords where they are missing.
 
-    The small chat model is left out where the configuration has no use for it. Raises `ValueError` for choices
-    that cannot be, a configuration with mistakes among them.
+    The small chat model and the card host are left out where the configuration has no use for them. Raises
+    `ValueError` for choices that cannot be, a configuration with mistakes among them.
     """
     chosen: dict[str, Any] = ports.from_base(port_base) if port_base is not None else {}
     if data_dir is not None:
@@ -40,6 +40,8 @@ def plan(data_dir: Path | None, port_base: int | None, without: frozenset[str] =
         raise ValueError(str(error)) from error
     if not any(backend.base_url == embedded_chat_url(settings) for backend in topology.backends):
         without |= {"orchestrator"}
+    if not any(card.host == settings.host_name for card in topology.cards):
+        without |= {"cards"}
     layout = Layout(settings.data_dir.expanduser().resolve())
     layout.make()
     return stack.draw(settings, layout, passwords.load_or_make(layout), without)

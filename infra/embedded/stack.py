@@ -63,6 +63,7 @@ def draw(settings: Settings, layout: Layout, passwords: Passwords, without: froz
         temporal_part(layout, settings),
         _redis(layout, settings, passwords),
         _workers(layout, settings, passwords),
+        _cards(layout, settings, passwords),
         _api(layout, settings, passwords),
         _orchestrator(settings),
         _embeddings(settings),
@@ -164,6 +165,28 @@ def _workers(layout: Layout, settings: Settings, passwords: Passwords) -> Part:
         ready=probes.file_exists(ready_file),
         before=before,
         grace_s=15,
+        stop_wave=1,
+    )
+
+
+def _cards(layout: Layout, settings: Settings, passwords: Passwords) -> Part:
+    """The models on this machine's cards die with it, so it does not restart when the workers do."""
+    ready_file = layout.cards_ready_file
+
+    async def before() -> None:
+        ready_file.unlink(missing_ok=True)
+
+    return Part(
+        name="cards",
+        title="Card host",
+        argv=_module("workers.main", "--fleet", "cards"),
+        env=_application_env(layout, settings, passwords)
+        | {"AITHER_READY_FILE": str(ready_file), "AITHER_HOST_NAME": settings.host_name},
+        needs=("temporal",),
+        ready=probes.file_exists(ready_file),
+        before=before,
+        # A model may take its own moment to stop.
+        grace_s=30,
         stop_wave=1,
     )
 

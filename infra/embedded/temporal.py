@@ -14,6 +14,8 @@ DYNAMIC_CONFIG = {
     "matching.numTaskqueueReadPartitions": "1",
     "matching.numTaskqueueWritePartitions": "1",
     "matching.enableFairness": "true",
+    # How a queue stands is told anew each second; the default is five.
+    "matching.TaskQueueInfoByBuildIdTTL": '"1s"',
     # By default a timer lasts a second at least, whatever it was set to.
     "history.timerProcessorMaxTimeShift": '"20ms"',
     # About 1 in 1000 waits for a result misses its wake-up and then lasts a whole long-poll.

@@ -1,6 +1,6 @@
 """The configured backends, ready to be asked."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -23,7 +23,16 @@ SILENCE = timedelta(minutes=2)
 async def open_backends(
     topology: Topology, env: Mapping[str, str], *, silence: timedelta = SILENCE
 ) -> AsyncGenerator[dict[str, ChatBackend]]:
-    """The chat backends by name, with their connections; leaving the block closes them.
+    """The configured chat backends by name, with their connections; leaving the block closes them."""
+    async with opening(env, silence=silence) as opened:
+        yield {backend.name: opened(backend) for backend in topology.backends}
+
+
+@asynccontextmanager
+async def opening(
+    env: Mapping[str, str], *, silence: timedelta = SILENCE
+) -> AsyncGenerator[Callable[[Backend], ChatBackend]]:
+    """What opens a backend, at any time within the block; leaving it closes their connections.
 
     `env` holds the keys, by the names that the backends give. A backend whose key is missing refuses every
     call and says why, so that one provider that is not paid for does not stop the others.
@@ -40,9 +49,7 @@ async def open_backends(
             )
             for locality in Locality
         }
-        yield {
-            backend.name: _opened(backend, env, clients[backend.locality]) for backend in topology.backends
-        }
+        yield lambda backend: _opened(backend, env, clients[backend.locality])
 
 
 def _opened(backend: Backend, env: Mapping[str, str], http: httpx2.AsyncClient) -> ChatBackend:

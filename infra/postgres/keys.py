@@ -6,6 +6,7 @@ import secrets
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 
 import asyncpg
 import msgspec
@@ -30,11 +31,20 @@ class KeyNotFound(AitherError):
     code = "key_not_found"
 
 
+class Role(StrEnum):
+    """What a key may do beside asking: nothing, join as a model server, or run the house."""
+
+    USER = "user"
+    SERVICE = "service"
+    OPERATOR = "operator"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who is calling. `priority_ceiling` is the most urgent priority (1 to 5) that the key may ask for.
 
-    `ladder` serves the model `auto`; None leaves that to the configuration.
+    `ladder` serves the model `auto`; None leaves that to the configuration. `fairness_weight` is the tenant's
+    share of a pool for which others wait too.
     """
 
     tenant_id: str
@@ -43,6 +53,8 @@ class Caller:
     tenant_bounds: Bounds = NO_BOUNDS
     key_bounds: Bounds = NO_BOUNDS
     ladder: str | None = None
+    role: Role = Role.USER
+    fairness_weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +67,7 @@ class ApiKey:
     priority_ceiling: int
     bounds: Bounds
     ladder: str | None
+    role: Role
     created_at: datetime
     revoked_at: datetime | None
 
@@ -86,6 +99,8 @@ class PostgresKeys:
             tenant_bounds=_bounds.decode(row["tenant_policy"]),
             key_bounds=_bounds.decode(row["policy"]),
             ladder=row["ladder"],
+            role=Role(row["role"]),
+            fairness_weight=row["fairness_weight"],
         )
         if len(self._known) >= CACHE_SIZE:
             self._known.clear()
@@ -101,6 +116,7 @@ class PostgresKeys:
         tenant_name: str | None = None,
         bounds: Bounds = NO_BOUNDS,
         ladder: str | None = None,
+        role: Role = Role.USER,
     ) -> tuple[ApiKey, str]:
         """A new key and its secret; the tenant is made where it is new."""
         secret = PREFIX + secrets.token_urlsafe(32)
@@ -114,8 +130,8 @@ class PostgresKeys:
             )
             row = await connection.fetchrow(
                 "insert into aither.api_keys"
-                " (tenant_id, id, name, secret_sha256, shown, priority_ceiling, policy, ladder)"
-                " values ($1, $2, $3, $4, $5, $6, $7, $8) returning *",
+                " (tenant_id, id, name, secret_sha256, shown, priority_ceiling, policy, ladder, role)"
+                " values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning *",
                 tenant_id,
                 key_id,
                 name,
@@ -124,6 +140,7 @@ class PostgresKeys:
                 priority_ceiling,
                 said(bounds),
                 ladder,
+                role.value,
             )
             assert row is not None
             return _api_key(row)
@@ -170,6 +187,7 @@ def _api_key(row: asyncpg.Record) -> ApiKey:
         priority_ceiling=row["priority_ceiling"],
         bounds=_bounds.decode(row["policy"]),
         ladder=row["ladder"],
+        role=Role(row["role"]),
         created_at=row["created_at"],
         revoked_at=row["revoked_at"],
     )

@@ -282,19 +282,25 @@ class PostgresTurns:
         limit: int,
         status: TurnStatus | None = None,
         conversation_id: str | None = None,
+        job_id: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Up to `limit` turns with ids below `before`, newest first, without their inputs."""
+        """Up to `limit` turns with ids below `before`, newest first, without their inputs.
+
+        Those of jobs are left out, unless the job is named.
+        """
 
         async def query(connection: Connection) -> list[dict[str, Any]]:
             rows = await connection.fetch(
                 "select aither.turn_view(t) as turn from aither.turns t where t.tenant_id = $1"
                 " and ($2::text is null or t.id < $2) and ($3::text is null or t.status = $3)"
-                " and ($4::text is null or t.conversation_id = $4) order by t.id desc limit $5",
+                " and ($4::text is null or t.conversation_id = $4) and t.job_id is not distinct from $6"
+                " order by t.id desc limit $5",
                 tenant_id,
                 before,
                 status.value if status else None,
                 conversation_id,
                 limit,
+                job_id,
             )
             return [orjson.loads(row["turn"]) for row in rows]
 
@@ -305,9 +311,10 @@ class PostgresTurns:
 
         async def query(connection: Connection) -> TurnStart | None:
             row = await connection.fetchrow(
-                "select status, model, effort, effort_why, intent, intent_why, priority, policy, prompt_tokens,"
-                " answer_tokens, input from aither.turns"
-                " where tenant_id = $1 and id = $2",
+                "select t.status, t.model, t.effort, t.effort_why, t.intent, t.intent_why, t.priority, t.policy,"
+                " t.prompt_tokens, t.answer_tokens, t.input, o.fairness_weight"
+                " from aither.turns t join aither.tenants o on o.id = t.tenant_id"
+                " where t.tenant_id = $1 and t.id = $2",
                 tenant_id,
                 turn_id,
             )
@@ -326,6 +333,7 @@ class PostgresTurns:
                 prompt_tokens=row["prompt_tokens"],
                 answer_tokens=row["answer_tokens"],
                 preview=last[:preview_chars],
+                fairness_weight=row["fairness_weight"],
             )
 
         start = await self._db.in_tenant(tenant_id, query, patience=PATIENCE_S)

@@ -11,9 +11,10 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.state import State
+from infra.postgres.keys import Role
 from infra.postgres.turns import PostgresTurns
 from infra.settings import Settings
-from tests.api.playing import PlayedRuns, answers
+from tests.api.playing import PlayedJobRuns, PlayedRuns, answers
 from tests.api.stores import HOST, Stores, free_port, stores
 
 
@@ -40,8 +41,8 @@ class Api:
     def state(self) -> State:
         return self.app.state.aither
 
-    async def new_key(self, tenant: str, *, ceiling: int = 1) -> str:
-        _, secret = await self.state.keys.create(tenant, "test", priority_ceiling=ceiling)
+    async def new_key(self, tenant: str, *, ceiling: int = 1, role: Role = Role.USER) -> str:
+        _, secret = await self.state.keys.create(tenant, "test", priority_ceiling=ceiling, role=role)
         return secret
 
     def client(self, key: str | None = None) -> httpx2.AsyncClient:
@@ -96,7 +97,7 @@ async def running_api(real_stores: Stores) -> AsyncIterator[Api]:
         }
     )
     runs = PlayedRuns()
-    app = create_app(settings, runs=runs)
+    app = create_app(settings, runs=runs, job_runs=PlayedJobRuns())
     async with serving(app, port) as server:
         state: State = app.state.aither
         runs.rows, runs.events, runs.topology = PostgresTurns(state.database), state.events, state.topology

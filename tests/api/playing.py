@@ -6,6 +6,7 @@ from typing import Any
 
 from activities.contracts.chat import FinishReason, Usage
 from activities.contracts.events import EventKind
+from activities.contracts.jobs import SwarmInput
 from activities.contracts.records import Answer, Recorded
 from activities.contracts.topology import Topology
 from activities.contracts.turn import Hop, HopOutcome, TurnEnding, TurnError, TurnInput, TurnStatus
@@ -164,3 +165,19 @@ class PlayedRuns:
         ladder = self.started[0].plan.ladder
         turn_id = recorded.next_turn_id
         await self.start(turn_input(self.topology, ladder, row, tenant_id=tenant_id, turn_id=turn_id))
+
+
+class PlayedJobRuns:
+    """Stands in for Temporal where jobs are begun: nobody works on them."""
+
+    def __init__(self) -> None:
+        self.started: list[SwarmInput] = []
+
+    async def start(self, swarm: SwarmInput, priority: int) -> None:
+        self.started.append(swarm)
+
+    async def cancel(self, job_id: str) -> bool:
+        return False
+
+    async def add_workers(self, job_id: str, number: int) -> bool:
+        return True

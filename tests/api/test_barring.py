@@ -8,7 +8,8 @@ import httpx2
 import pytest
 
 from activities.contracts.policy import Barred
-from infra.redis_barred import LIVES_S, RedisBarred, aged
+from infra.redis_barred import RedisBarred, aged
+from infra.redis_words import LIVES_S
 from tests.api.conftest import Api, ask
 from tests.api.stores import Stores
 from workers.barring import tell_barred

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activities.contracts.backends import Backend
+from activities.contracts.cards import Resident
 from infra.config.assembly import assembled
 from infra.config.document import parsed
 from infra.config.mistakes import ConfigError
@@ -30,6 +31,9 @@ SCALARS = st.one_of(TEXTS, st.integers(-2, 12), st.booleans(), st.sampled_from([
 PRICE_KEYS = ["input_usd", "output_usd", "cached_input_usd", "read_on", "model", "zzz"]
 RUNG_KEYS = ["backend", "name", "patience", "call_timeout", "pool", "zzz"]
 BACKEND_KEYS = [*(each.name for each in fields(Backend)), "zzz"]
+RESIDENT_KEYS = [*(each.name for each in fields(Resident)), "zzz"]
+CARD_KEYS = ["vram_mib", "reserve_mib", "hog", "aging", "zzz"]
+CARDS = ["desk/0", "desk/1", "x y"]
 RULE_KEYS = [
     *("offer_from", "require_from", "router", "default", "times", "first", "longest", "rate", "rate_calls"),
     *("rate_least", "first_open", "max_open", "calm", "turn_usd", "reference", "local_only"),
@@ -46,8 +50,22 @@ RUNGS = st.lists(st.one_of(TEXTS, tables(RUNG_KEYS, SCALARS), SCALARS), max_size
 LADDERS = st.fixed_dictionaries({}, optional={"answer": RUNGS, "reason": RUNGS, "zzz": SCALARS})
 FINE = st.fixed_dictionaries(
     {"base_url": st.sampled_from(["http://x/v1", "http://y/v1"]), "model": st.sampled_from(["m", "n"])},
-    optional={"slots": st.integers(1, 3), "pool": st.sampled_from(["llm-a", "llm-z"])},
+    optional={
+        "slots": st.integers(1, 3),
+        "pool": st.sampled_from(["llm-a", "llm-z"]),
+        "resident": st.sampled_from(["a", "b"]),
+    },
 )
+FINE_RESIDENT = st.fixed_dictionaries(
+    {
+        "card": st.sampled_from(CARDS[:2]),
+        "kind": st.just("vllm"),
+        "mib": st.integers(1, 60),
+        "base_url": st.sampled_from(["http://x:1", "http://y:2"]),
+    },
+    optional={"on_demand": st.booleans(), "asleep_mib": st.integers(0, 9)},
+)
+FINE_CARD = st.fixed_dictionaries({"vram_mib": st.integers(50, 99)})
 DOCUMENTS = st.fixed_dictionaries(
     {},
     optional={
@@ -56,9 +74,13 @@ DOCUMENTS = st.fixed_dictionaries(
             tables(NAMES, FINE), tables(NAMES, st.one_of(tables(BACKEND_KEYS, VALUES), FINE)), SCALARS
         ),
         "ladders": st.one_of(tables(NAMES, st.one_of(LADDERS, SCALARS)), SCALARS),
+        "cards": st.one_of(tables(CARDS, st.one_of(tables(CARD_KEYS, VALUES), SCALARS)), SCALARS),
+        "residents": st.one_of(
+            tables(NAMES, st.one_of(tables(RESIDENT_KEYS, VALUES), FINE_RESIDENT, SCALARS)), SCALARS
+        ),
         **{
             section: st.one_of(tables(RULE_KEYS, VALUES), SCALARS)
-            for section in ("effort", "breaker", "repeats", "money", "policy", "zzz")
+            for section in ("effort", "breaker", "repeats", "scheduling", "money", "policy", "zzz")
         },
     },
 )
@@ -73,6 +95,8 @@ LIKELY = st.fixed_dictionaries(
     optional={
         "default_ladder": st.sampled_from(["auto", "one"]),
         "effort": tables(["offer_from"], st.integers(1, 9)),
+        "cards": st.fixed_dictionaries({"desk/0": FINE_CARD, "desk/1": FINE_CARD}),
+        "residents": tables(["a", "b"], FINE_RESIDENT),
     },
 )
 
@@ -98,6 +122,10 @@ def test_a_document_is_a_topology_or_its_mistakes(document: dict[str, Any]) -> N
         assert all(mistake.line for mistake in error.mistakes), str(error)
         assert len(set(error.mistakes)) == len(error.mistakes), str(error)
         return
+    for card in topology.cards:
+        for resident in card.residents:
+            assert topology.resident(resident.name).card == card.card
+            assert resident.mib <= card.vram_mib - card.reserve_mib
     # What is accepted can be gone by: each name leads to a climb whose pools are served.
     for name in model_names(topology):
         ladder = ladder_for(topology, name)

@@ -34,7 +34,7 @@ def test_check_of_the_production_example_warns_of_keys() -> None:
     ran = aither_config("check", "--file", str(PRODUCTION))
     lines = ran.output.splitlines()
     assert ran.exit_code == 0
-    assert lines[-1].endswith("aither.production.toml: 8 backends, 3 ladders, 8 pools … OK")
+    assert lines[-1].endswith("aither.production.toml: 9 backends, 3 ladders, 9 pools … OK")
     text = PRODUCTION.read_text().splitlines()
     told = [line for line in lines if "is not set here" in line]
     assert len(told) == 3
@@ -62,7 +62,7 @@ def test_check_for_programs(tmp_path: Path) -> None:
     assert (ran.exit_code, told["ok"], told["file"]) == (2, False, "aither.toml")
     assert [mistake["line"] for mistake in told["mistakes"]] == [3, 4]
     good = json.loads(aither_config("check", "--json", "--file", str(PRODUCTION)).output)
-    assert (good["ok"], good["backends"], good["ladders"], good["mistakes"]) == (True, 8, 3, [])
+    assert (good["ok"], good["backends"], good["ladders"], good["mistakes"]) == (True, 9, 3, [])
     assert [warning["line"] for warning in good["warnings"]] == sorted(w["line"] for w in good["warnings"])
 
 
@@ -83,6 +83,8 @@ def test_show_tells_what_is_in_force_and_no_secret() -> None:
         "reason is offered from 7, required from 9; router rules",
         "compared with claude-opus-5-5",
         "turn $0.5, tenant's day $20, month $300",
+        "32,607 MiB",
+        "on demand, idle 5m",
     ):
         assert told in ran.output
     assert "hunter2" not in ran.output
@@ -96,6 +98,9 @@ def test_show_for_programs() -> None:
     assert keys["deepseek-pro"] is True and keys["claude"] is False and keys["reasoner"] is False
     rung = shown["ladders"][0]["answer"][0]
     assert (rung["patience"], rung["call_timeout"]) == ("20s", "2m")
+    desk = shown["cards"][0]
+    assert (desk["card"], desk["hog"], desk["residents"][3]["name"]) == ("desk/0", "30s", "gemma-4-12b")
+    assert shown["ladders"][0]["reason"][1]["resident"] == "deepseek-r1-14b"
     assert {"name": "llm-reasoner", "slots": 10, "backends": ["reasoner"]} in shown["pools"]
 
 

@@ -37,7 +37,7 @@ def only_after(head: str, addition: str) -> str:
         (
             "slot = 3",
             '1: backends.b.slot: "slot" is an unknown key; did you mean "slots"? allowed: api_key_env,'
-            " base_url, capabilities, dialect, kind, locality, model, pool, price, slots, thinking,"
+            " base_url, capabilities, dialect, kind, locality, model, pool, price, resident, slots, thinking,"
             " window_tokens",
         ),
         ("max_model_len = 3", '1: backends.b.max_model_len: "max_model_len" is an unknown key; did you mean'),

@@ -100,6 +100,15 @@ price = {{ input_usd = 1, output_usd = 2, read_on = 2026-11-01 }}
             '2: breaker.failures: "failures" is an unknown key; did you mean "failures_',
         ),
         ("[repeats]\ntimes = -1", "2: repeats.times: an integer from 0 to 20 is wanted, not -1"),
+        (
+            "[scheduling]\naging = 'of'",
+            '2: scheduling.aging: a duration such as "250ms", "20s", "5m" or "1h" is',
+        ),
+        ("[scheduling]\naging = '5ms'", '2: scheduling.aging: "off", or at least 100ms, is wanted'),
+        (
+            "[scheduling]\nageing = '5s'",
+            '2: scheduling.ageing: "ageing" is an unknown key; did you mean "aging"?',
+        ),
         ("[repeats]\nfirst = '1m'", "2: repeats.first: first must not be longer than longest"),
         ("[money]\nturn_usd = '1'", "2: money.turn_usd: a number of at least 0 is wanted, not a string"),
         (

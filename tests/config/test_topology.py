@@ -135,6 +135,24 @@ def test_a_model_on_no_ladder_can_be_pinned_and_its_pool_is_served() -> None:
     assert ladder_for(topology, "deepseek-v4") is None
 
 
+@pytest.mark.parametrize(
+    ("section", "aging"),
+    [
+        ("", timedelta(seconds=60)),
+        ("[scheduling]", timedelta(seconds=60)),
+        ('[scheduling]\naging = "2m"', timedelta(minutes=2)),
+        ('[scheduling]\naging = "0s"', None),
+        ('[scheduling]\naging = "off"', None),
+    ],
+)
+def test_a_call_ages_unless_that_is_off_and_its_turns_plan_says_how_fast(
+    section: str, aging: timedelta | None
+) -> None:
+    topology = read(f"{CLOUD}\n{section}")
+    assert topology.aging == aging
+    assert plan_for(topology, topology.ladders[0], 3).aging == aging
+
+
 def test_rules() -> None:
     topology = read(f"""{CLOUD}
 [effort]
@@ -150,6 +168,8 @@ calm = "0s"
 [repeats]
 times = 0
 longest = "3s"
+[scheduling]
+aging = "90s"
 [money]
 turn_usd = 0
 tenant_day_usd = 1.5
@@ -166,6 +186,7 @@ allowed_models = ["deepseek-v4-pro"]
     assert (topology.router, topology.default_effort) == (RouterKind.MODEL, 4)
     assert topology.breaker == BreakerRules(failures_in_row=2, rate=1.0, first_open_s=0.5, calm_s=0.0)
     assert topology.repeats == RepeatRules(times=0, longest=timedelta(seconds=3))
+    assert topology.aging == timedelta(seconds=90)
     assert topology.turn_policy == TurnPolicy(
         local_only=True,
         compose=True,
@@ -216,6 +237,7 @@ def test_the_production_example(production: Topology) -> None:
         ("orchestrator-8b", "8199"),
         ("reasoner", "8120"),
         ("swap", "8176"),
+        ("swap-gemma", "8177"),
     ]
     assert (production.backend("orchestrator-8b").slots, production.backend("reasoner").slots) == (16, 10)
     assert production.backend("reasoner").window_tokens == 131072

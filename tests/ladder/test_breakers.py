@@ -42,7 +42,7 @@ async def test_a_flapping_backend_is_probed_alone_and_served_again_once_it_is_we
 ) -> None:
     clock = Clock()
     board = BreakerBoard(RULES, clock)
-    async with ground.house(two(primary, fallback), breakers=board) as house:
+    async with ground.house(two(primary, fallback), breakers=board, silence_s=20) as house:
         for open_s in (5.0, 10.0):
             primary.default = Reply(status=503)
             asked = primary.total

@@ -17,6 +17,7 @@ from tests.ladder.seats import CALLS_TOOLS, CONTINUES, PRICE, Seat, laid_out
 from tests.ladder.told import Told
 from tests.support.house import Ground, House
 from tests.support.standin import Fault, Reply, StandIn
+from workers.pools.desk import Desk
 
 QUESTION = "one two three four five"
 PULL = Reply(tool_calls=(("reason", '{"question": "why?"}'),))
@@ -201,7 +202,9 @@ async def test_what_nobody_foresaw_is_a_failed_rung_and_not_asked_for_again(
             raise ZeroDivisionError
 
     def broken(ports: ChatPorts) -> ChatPorts:
-        return replace(ports, backends={**ports.backends, "primary": Broken()})
+        assert isinstance(ports.seats, Desk)
+        next(m for m in ports.seats.members() if m.name == "primary").client = Broken()
+        return ports
 
     seats = [
         Seat(name="primary", standin=primary),
@@ -220,7 +223,10 @@ async def test_a_backend_that_is_no_longer_configured_is_a_rung_without_an_answe
     topology = laid_out(seats)
 
     def later(ports: ChatPorts) -> ChatPorts:
-        return replace(ports, topology=replace(topology, backends=topology.backends[1:]))
+        assert isinstance(ports.seats, Desk)
+        desk = Desk(ports.breakers)
+        desk.pools = {name: p for name, p in ports.seats.pools.items() if "primary" not in p.members}
+        return replace(ports, topology=replace(topology, backends=topology.backends[1:]), seats=desk)
 
     async with ground.house(topology, ports=later) as house:
         told = await house.ask(QUESTION)

@@ -1,5 +1,6 @@
 """Plans drawn at random: small ladders whose rungs share models and backends, under any policy."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import strategies as st
@@ -15,11 +16,14 @@ USD = st.none() | st.sampled_from([0.0, 0.001, 0.02, 1.0])
 def chains(draw: st.DrawFn, prefix: str, least: int) -> tuple[Rung, ...]:
     size = draw(st.integers(least, 4))
     return tuple(
-        rung(
-            f"{prefix}{n}",
-            cloud=draw(st.booleans()),
-            model=draw(st.sampled_from(["m1", "m2", "m3", "m4"])),
-            backend=draw(st.sampled_from(["b1", "b2", "b3", "b4", "b5"])),
+        replace(
+            rung(
+                f"{prefix}{n}",
+                cloud=draw(st.booleans()),
+                model=draw(st.sampled_from(["m1", "m2", "m3", "m4"])),
+                backend=draw(st.sampled_from(["b1", "b2", "b3", "b4", "b5"])),
+            ),
+            exact=draw(st.integers(0, 4)) == 0,
         )
         for n in range(size)
     )

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from activities.contracts.policy import Barred, Caps, Spending, TurnPolicy
 from tests.policy.climbing import CLAUDE, DEEPSEEK, STANDBY, plan, walk
 from workflows.policy.climb import Answered, Ask, Fail, Failed, Pulled, Sight, Skip, SkipCode
@@ -68,6 +70,17 @@ def test_nobody_is_bothered_for_a_rung_that_could_not_be_asked() -> None:
     sight = Sight(barred=(Barred(backend="claude", why="open", retry_in_s=99),))
     walked = walk(plan(3, answer=(CLAUDE, STANDBY), policy=TurnPolicy(approve_cloud=True)), {}, sight=sight)
     assert walked.told[0] == "skip claude"
+
+
+@pytest.mark.parametrize(
+    ("code", "again"), [("breaker_open", 9.0), ("backend_unavailable", 9.0), ("card_asleep", None)]
+)
+def test_a_pool_with_nobody_up_is_passed_over_by_why_it_is(code: str, again: float | None) -> None:
+    """A card sleeps until somebody wakes it: no turn waits for that."""
+    sight = Sight(barred=(Barred(backend="orchestrator", why="so it is", retry_in_s=9.0, code=code),))
+    first = walk(plan(3), {}, sight=sight).decisions[0]
+    assert isinstance(first, Skip)
+    assert (first.code, first.why, first.again_in_s) == (code, "so it is", again)
 
 
 def test_an_expensive_call_needs_agreement() -> None:

@@ -33,7 +33,7 @@ from workflows.policy.climb import (
     Skip,
 )
 from workflows.policy.ladder import begin, decide, rungs_of
-from workflows.policy.seen import observe
+from workflows.policy.seen import MORE_TRIES, observe
 
 LASTING = ("backend_refused_key", "backend_rejected", "model_missing", "context_too_long", "answer_empty")
 CODES = (*LASTING, "backend_unavailable", "backend_timed_out", "backend_rate_limited", "no_room", "brand_new")
@@ -41,7 +41,13 @@ SEEN = st.one_of(
     st.just(Pulled()),
     st.builds(Answered, flaw=st.sampled_from([None, "cut", "malformed"])),
     st.builds(Answered, flaw=st.just("empty"), usable=st.just(False)),
-    st.builds(Failed, code=st.sampled_from(CODES), retry_after_s=st.none() | st.floats(0, 20)),
+    st.builds(
+        Failed,
+        code=st.sampled_from(CODES),
+        retry_after_s=st.none() | st.floats(0, 20),
+        elsewhere=st.booleans(),
+        backend=st.sampled_from(["one", "two", "three", "four"]),
+    ),
 )
 
 
@@ -65,7 +71,7 @@ def tell(plan: ClimbPlan, data: st.DataObject) -> Story:
     """Climbs with drawn observations, keeping the turn's books as the platform would."""
     story, climb = Story(plan), begin(plan)
     rungs = len(plan.ladder.answer) + len(plan.ladder.reason)
-    for _ in range(8 * (rungs + plan.repeats.times + 2)):
+    for _ in range(8 * (1 + MORE_TRIES) * (rungs + plan.repeats.times + 2)):
         barred = data.draw(st.lists(st.sampled_from(["b1", "b2", "b3"]), unique=True, max_size=2))
         sight = Sight(
             prompt_tokens=data.draw(st.sampled_from([0, 500, 7_900])),
@@ -101,6 +107,7 @@ def test_what_a_climb_keeps_to(plan: ClimbPlan, data: st.DataObject) -> None:
     passes_nothing_over_in_silence(story)
     ends_with_an_answer_that_was_given(story)
     numbers_its_steps(story)
+    asks_a_rung_again_only_of_another_member(story)
 
 
 def keeps_to_policy(story: Story) -> None:
@@ -137,7 +144,9 @@ def never_repeats_a_rejection(story: Story) -> None:
         assert call.rung.backend not in backends
         if isinstance(call, Ask) and isinstance(seen, Failed):
             models |= {call.rung.model} if seen.code == "backend_rejected" else set()
-            backends |= {call.rung.backend} if seen.code == "backend_refused_key" else set()
+            # Where another member of the pool may serve, or come back, the rung is not ruled out.
+            final = seen.code == "backend_refused_key" and not seen.elsewhere and not call.avoid
+            backends |= {call.rung.backend} if final else set()
 
 
 def asks_within_bounds(story: Story) -> None:
@@ -148,9 +157,11 @@ def asks_within_bounds(story: Story) -> None:
         isinstance(seen, Pulled) and isinstance(call, Ask) and call.offer_reason for call, seen in story.calls
     )
     assert pulls <= 1
-    asked = [(call.chain, call.place) for call, _ in story.calls if isinstance(call, Ask)]
+    firsts = [call for call, _ in story.calls if not call.avoid]
+    asked = [(call.chain, call.place) for call in firsts if isinstance(call, Ask)]
     assert len(asked) <= len(set(asked)) + len(pauses) + pulls
-    assert sum(isinstance(call, Compose) for call, _ in story.calls) <= 1
+    assert sum(isinstance(call, Compose) for call in firsts) <= 1
+    assert len(story.calls) <= (1 + MORE_TRIES) * len(firsts)
 
 
 def passes_nothing_over_in_silence(story: Story) -> None:
@@ -182,6 +193,18 @@ def numbers_its_steps(story: Story) -> None:
     """Steps key answers: no two calls, and no two entries of the route, share one."""
     numbers = [d.step for d, _, _ in story.steps if isinstance(d, Ask | Skip | Compose)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def asks_a_rung_again_only_of_another_member(story: Story) -> None:
+    for (before, seen), (call, _) in pairwise(story.calls):
+        if call.avoid:
+            assert isinstance(seen, Failed)
+            assert seen.elsewhere
+            assert call.rung is before.rung
+            assert call.avoid == (*before.avoid, seen.backend)
+            assert len(set(call.avoid)) == len(call.avoid) <= MORE_TRIES
+            assert not call.rung.exact
+            assert seen.code not in {"backend_rejected", "context_too_long"}
 
 
 @settings(max_examples=50, deadline=None)

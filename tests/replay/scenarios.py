@@ -1,12 +1,13 @@
 """The lives of a turn that replay and fingerprints pin down; `python -m tests.replay.scenarios` records them.
 
-Record anew only for a change that `workflow.patched` guards, or before anything runs in production.
+Names of scenarios as arguments record only those. Record anew only for a change that `workflow.patched` guards,
+or before anything runs in production.
 """
 
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -50,6 +51,7 @@ def scenarios() -> dict[str, tuple[TurnInput, ScriptedActivities, During]]:
     """Each life by name: the turn, what the activities say, and what happens meanwhile."""
     one, two = rung("first", FIRST), rung("second", SECOND)
     absent = rung("absent", "llm-absent", patience=timedelta(milliseconds=200))
+    patient = turn("aged", rung("absent", "llm-absent", patience=timedelta(milliseconds=500)), two)
     return {
         "answered": (turn("answered", one), ScriptedActivities([answered]), _nothing),
         "answered-and-next": (
@@ -80,6 +82,16 @@ def scenarios() -> dict[str, tuple[TurnInput, ScriptedActivities, During]]:
             _nothing,
         ),
         "out-of-patience": (turn("out-of-patience", absent, two), ScriptedActivities([answered]), _nothing),
+        "aged": (
+            replace(patient, priority=4, plan=replace(patient.plan, aging=timedelta(milliseconds=200))),
+            ScriptedActivities([answered]),
+            _nothing,
+        ),
+        "failed-over": (
+            turn("failed-over", one, two),
+            ScriptedActivities([lambda step: failed(step, "backend_unavailable", member="a"), answered]),
+            _nothing,
+        ),
         "failed": (
             turn("failed", one),
             ScriptedActivities([lambda step: failed(step, "backend_rejected")]),
@@ -140,21 +152,22 @@ def fingerprint(history: WorkflowHistory) -> list[str]:
     return lines
 
 
-async def record() -> None:
-    """Records every scenario's history and fingerprint."""
+async def record(names: Collection[str]) -> None:
+    """Records the histories and fingerprints of these scenarios."""
     HISTORIES.mkdir(exist_ok=True)
-    prints: dict[str, list[str]] = {}
+    prints: dict[str, list[str]] = json.loads(FINGERPRINTS.read_text()) if FINGERPRINTS.exists() else {}
     async with await WorkflowEnvironment.start_local(
         data_converter=DATA_CONVERTER,
         dev_server_existing_path=str(Path(sys.executable).parent / "temporal"),
         search_attributes=[TENANT, STATUS, EFFORT, RUNG, MODEL],
     ) as environment:
-        for name in scenarios():
+        for name in names:
             history, _ = await live(environment.client, name)
             (HISTORIES / f"turn-{name}.json").write_text(history.to_json() + "\n")
             prints[name] = fingerprint(history)
+    prints = {name: prints[name] for name in scenarios() if name in prints}
     FINGERPRINTS.write_text(json.dumps(prints, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    asyncio.run(record())
+    asyncio.run(record(sys.argv[1:] or list(scenarios())))

@@ -79,3 +79,33 @@ async def test_a_flawed_answer_goes_out_when_the_reason_chain_gives_nothing(temp
     (ending,) = scripted.endings
     assert ending.status is TurnStatus.COMPLETED
     assert ending.answer_step == scripted.steps[0].step
+
+
+async def test_a_call_that_waits_becomes_more_urgent_and_its_hop_tells_the_whole_wait(
+    temporal: Client,
+) -> None:
+    history, scripted = await live(temporal, "aged")
+    waits = [
+        event.activity_task_scheduled_event_attributes
+        for event in history.events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    assert [(each.task_queue.name, each.priority.priority_key) for each in waits] == [
+        *(("llm-absent", priority) for priority in (4, 3, 2)),
+        ("llm-second", 4),
+    ]
+    assert {each.priority.fairness_key for each in waits} == {"acme"}
+    patience = sum(each.schedule_to_start_timeout.ToMilliseconds() for each in waits[:3])
+    assert patience == 500
+    (step,) = scripted.steps
+    (skipped,) = step.route
+    assert skipped.why.endswith("within 0.5 s; it aged from priority 4 to 2")
+    assert skipped.waited_ms >= 500
+
+
+async def test_a_rung_is_asked_again_of_another_member(temporal: Client) -> None:
+    _, scripted = await live(temporal, "failed-over")
+    first, second = scripted.steps
+    assert (first.rung, first.avoid) == (second.rung, ())
+    assert (second.step, second.avoid) == (2, ("a",))
+    assert [hop.backend for hop in second.route] == ["a"]

@@ -21,14 +21,16 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from activities.chat import ChatActivities, ChatPorts
+from activities.contracts.backends import Backend
 from activities.contracts.chat import Message, Role, Sampling
 from activities.contracts.events import EventKind
 from activities.contracts.policy import Barred, Bounds, TurnPolicy
 from activities.contracts.topology import Topology
 from activities.contracts.turn import TurnInput, TurnOutcome
+from activities.ports import ChatBackend
 from infra.embedded.temporal import DYNAMIC_CONFIG
 from infra.ids import new_id
-from infra.llm.backends import open_backends
+from infra.llm.backends import opening
 from infra.postgres.database import Database
 from infra.postgres.keys import PostgresKeys
 from infra.postgres.ledger import PostgresLedger
@@ -58,13 +60,20 @@ _numbers = itertools.count(1)
 
 @dataclass
 class House:
-    """A topology with its workers at work, and a tenant of its own."""
+    """A topology with its workers at work, and a tenant of its own, of a share by its weight."""
 
     ground: "Ground"
     topology: Topology
     tenant_id: str
     key_id: str
     parts: Composition
+    weight: float = 1.0
+
+    async def neighbour(self, weight: float = 1.0) -> "House":
+        """The same house, as another tenant sees it."""
+        tenant_id = f"tenant-{next(_numbers)}"
+        key, _ = await PostgresKeys(self.ground.database).create(tenant_id, "test")
+        return replace(self, tenant_id=tenant_id, key_id=key.id, weight=weight)
 
     async def begin(
         self,
@@ -76,6 +85,7 @@ class House:
         messages: Sequence[Message] = (),
         prompt_tokens: int = 0,
         barred: tuple[Barred, ...] = (),
+        priority: int = 1,
     ) -> Told:
         """Accepts a turn and starts it, as the API does."""
         turn_id = new_id("turn")
@@ -92,7 +102,7 @@ class House:
                 effort_why="asked for",
                 intent="question",
                 intent_why="asked for",
-                priority=1,
+                priority=priority,
                 agent=None,
                 agent_version=None,
                 policy=Bounds(),
@@ -109,7 +119,8 @@ class House:
             tenant_id=self.tenant_id,
             plan=plan_for(self.topology, self.topology.ladders[0], effort, policy),
             effort_why="asked for",
-            priority=1,
+            priority=priority,
+            fairness_weight=self.weight,
             preview=text[:48],
             prompt_tokens=prompt_tokens,
             answer_tokens=answer_tokens,
@@ -164,6 +175,10 @@ class House:
             await connection.close()
 
 
+def _nobody(backend: Backend) -> ChatBackend:
+    raise AssertionError(f"{backend.name} is not of this ground")
+
+
 async def _heed_cancels(parts: Composition) -> None:
     async for turn_id in parts.events.cancels():
         parts.running.cancel(turn_id)
@@ -208,17 +223,20 @@ class Ground:
             database = await stack.enter_async_context(Database.connect(servers.app, 10))
             events = await stack.enter_async_context(RedisEvents.connect(servers.redis.url, 600))
             ground = cls(environment.client, servers, database, events)
-            for worker in turns_workers(ground.composed(Topology(backends=(), ladders=()), {})):
+            for worker in turns_workers(ground.composed(Topology(backends=(), ladders=()), _nobody)):
                 await stack.enter_async_context(worker)
             # Through once, so that no test pays for the first workflow.
             await ground.client.execute_workflow(SWEEP_TURNS, id=SWEEP_TURNS, task_queue=Queue.TURNS)
             yield ground
 
     def composed(
-        self, topology: Topology, backends: dict[str, Any], breakers: BreakerBoard | None = None
+        self,
+        topology: Topology,
+        opened: Callable[[Backend], ChatBackend],
+        breakers: BreakerBoard | None = None,
     ) -> Composition:
         connections = Connections(
-            client=self.client, database=self.database, events=self.events, backends=backends
+            client=self.client, database=self.database, events=self.events, opened=opened
         )
         return wired(connections, topology, SETTINGS, breakers=breakers)
 
@@ -240,8 +258,8 @@ class Ground:
         key, _ = await PostgresKeys(self.database).create(tenant_id, "test")
         silence = timedelta(seconds=silence_s)
         async with AsyncExitStack() as stack:
-            backends = await stack.enter_async_context(open_backends(topology, {}, silence=silence))
-            parts = self.composed(topology, dict(backends), breakers)
+            opened = await stack.enter_async_context(opening({}, silence=silence))
+            parts = self.composed(topology, opened, breakers)
             if ports:
                 parts = replace(parts, chat=ChatActivities(ports(parts.chat._ports)))
             listener = asyncio.create_task(_heed_cancels(parts))

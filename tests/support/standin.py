@@ -28,7 +28,8 @@ class StandIn:
     """One model server on a loopback port.
 
     `default` answers every call for which nothing is scripted. `refuses` looks at a request's body first, and
-    its message becomes a 400; Anthropic's rules hold always. `remember` bounds how many calls are kept.
+    its message becomes a 400; Anthropic's rules hold always. `remember` bounds how many calls are kept. `running`
+    calls are there now, `peak` were at once at most.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class StandIn:
         self.tokenizer = tokenizer
         self.calls: deque[Call] = deque(maxlen=remember)
         self.total = 0
+        self.running = self.peak = 0
         self._counts: Counter[tuple[str, str]] = Counter()
         self._script: deque[Reply] = deque()
         self._arrival = asyncio.Condition()
@@ -141,11 +143,15 @@ class StandIn:
         refusal = refusal or (anthropic_refusal(call.body) if anthropic else None)
         if refusal:
             reply = Reply(status=400, error=refusal, error_code="invalid_request_error")
+        self.running += 1
+        self.peak = max(self.peak, self.running)
         try:
             await Player(exchange, call, reply, lambda: self._released).play(dialect)
         except asyncio.CancelledError:
             call.end("disconnected" if not exchange.ended else call.outcome or "faulted")
             raise
+        finally:
+            self.running -= 1
 
     async def _note(self, exchange: Exchange) -> Call:
         body = orjson.loads(exchange.body)

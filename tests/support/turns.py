@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from temporalio import activity
@@ -74,12 +74,14 @@ def answered(step: ChatStep, *, next_turn_id: str | None = None) -> ChatResult:
     )
 
 
-def failed(step: ChatStep, code: str) -> ChatResult:
-    """The rung failed with that code."""
+def failed(step: ChatStep, code: str, *, member: str | None = None) -> ChatResult:
+    """The rung failed with that code; where a member is named, it did, and its pool has others."""
+    failure = hop(step, HopOutcome.FAILED, f"{code}: scripted")
     return ChatResult(
-        hop=hop(step, HopOutcome.FAILED, f"{code}: scripted"),
+        hop=replace(failure, backend=member) if member else failure,
         ended=False,
         error=TurnError(code=code, message="scripted"),
+        elsewhere=member is not None,
     )
 
 

@@ -16,9 +16,10 @@ from activities.contracts.policy import TurnPolicy
 from activities.contracts.topology import Topology
 from activities.contracts.turn import Hop, HopOutcome
 from infra.doctor.misbehaving import TEXT, WELL, MisbehavingServer
-from infra.llm.backends import open_backends
+from infra.llm.backends import opening
 from workers.breakers import BreakerBoard
 from workers.doctor.rehearsal import Ended, Stage
+from workers.pools.desk import Desk
 
 SILENCE = timedelta(seconds=0.6)
 CALL_TIMEOUT = timedelta(seconds=2)
@@ -155,8 +156,10 @@ async def _ground(configured: Topology, like: Backend) -> AsyncGenerator[Ground]
             reference=None,
             turn_policy=TurnPolicy(),
         )
-        backends = await stack.enter_async_context(open_backends(topology, {}, silence=SILENCE))
-        stage = Stage(topology=topology, backends=backends, breakers=BreakerBoard(topology.breaker))
+        opened = await stack.enter_async_context(opening({}, silence=SILENCE))
+        breakers = BreakerBoard(topology.breaker)
+        desk = Desk.of(topology, opened, breakers)
+        stage = Stage(topology=topology, seats=desk, breakers=breakers)
         yield Ground(server=servers[0], stage=stage)
 
 

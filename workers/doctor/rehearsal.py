@@ -4,7 +4,6 @@ Only what surrounds them is played: Temporal by this loop, the stores by `Notes`
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from temporalio.testing import ActivityEnvironment
@@ -12,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.chat import ChatActivities, ChatPorts
 from activities.contracts.topology import Topology
 from activities.contracts.turn import ChatResult, Hop, TurnEnding, TurnError, TurnInput, TurnStatus
-from activities.ports import Breakers, ChatBackend
+from activities.ports import Breakers, Seats
 from activities.running import RunningCalls
 from workers.composition import PolicyRules
 from workers.doctor.memory import Notes
@@ -52,7 +51,7 @@ class Stage:
     """Where turns are climbed: whom there is to ask, and the breakers that outlast a turn."""
 
     topology: Topology
-    backends: Mapping[str, ChatBackend]
+    seats: Seats
     breakers: Breakers
 
     async def climb(self, turn_id: str, question: str = "Say it.") -> Ended:
@@ -65,7 +64,7 @@ class Stage:
             plan=plan,
             effort_why="drill",
             priority=1,
-            barred=self.breakers.barred(),
+            barred=self.seats.barred(),
         )
         results: list[ChatResult] = []
         climb, sight = begin(plan), first_sight(turn)
@@ -100,7 +99,7 @@ class Stage:
         step = step_for(turn, decision, results, ended.route)
         ports = ChatPorts(
             topology=self.topology,
-            backends=self.backends,
+            seats=self.seats,
             store=ended.notes,
             ledger=ended.notes,
             events=ended.notes,

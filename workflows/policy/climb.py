@@ -28,6 +28,8 @@ class SkipCode(StrEnum):
     NOT_AGREED = "not_agreed"
     WINDOW_TOO_SMALL = "window_too_small"
     BREAKER_OPEN = "breaker_open"
+    NOBODY_UP = "backend_unavailable"
+    CARD_ASLEEP = "card_asleep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,8 @@ class Climb:
 
     `resume` is where the answer chain goes on once the reason chain gave nothing; `front` the place of the
     answer rung that handed the question on, and composes. `only` says that one rung alone is tried again,
-    `climbed` that the supervisor has had its one climb. `repeats` counts waits.
+    `climbed` that the supervisor has had its one climb. `repeats` counts waits, and `tried` are the members of
+    the present rung's pool that have failed it.
     """
 
     step: int = 1
@@ -94,6 +97,7 @@ class Climb:
     rejected_models: tuple[str, ...] = ()
     refused_backends: tuple[str, ...] = ()
     outgrown_tokens: int = 0
+    tried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,7 @@ class Ask:
 
     `mandatory` asks it to pull `reason`; `final` says that a good answer ends the turn, and
     `climb_if_flawed` that a flawed one does not, so that whoever records the answer can end the turn with it.
+    `avoid` are the members of the rung's pool that have failed it.
     """
 
     step: int
@@ -115,6 +120,7 @@ class Ask:
     max_tokens: int
     reserve_nano: int
     why: str
+    avoid: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +132,7 @@ class Compose:
     answer_step: int
     max_tokens: int
     reserve_nano: int
+    avoid: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,11 +204,16 @@ class Pulled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The call failed, with a code of `activities.errors` or `NO_ROOM`."""
+    """The call failed, with a code of `activities.errors` or `NO_ROOM`.
+
+    `elsewhere` says that another member of the pool may do what `backend` did not.
+    """
 
     code: str
     why: str = ""
     retry_after_s: float | None = None
+    elsewhere: bool = False
+    backend: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ from activities.contracts.policy import BackendTerms, ClimbPlan, TurnPolicy
 from workflows.policy.budget import Admit, Refuse, admit, most, to_nano, to_usd
 from workflows.policy.climb import Climb, Sight, SkipCode
 
+_BARRED = {str(code): code for code in (SkipCode.NOBODY_UP, SkipCode.CARD_ASLEEP)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clear:
@@ -117,7 +119,10 @@ def _window(plan: ClimbPlan, climb: Climb, sight: Sight, terms: BackendTerms) ->
 def _breaker(sight: Sight, rung: Rung) -> Shut | None:
     for barred in sight.barred:
         if barred.backend == rung.backend:
-            return Shut(code=SkipCode.BREAKER_OPEN, why=barred.why, again_in_s=barred.retry_in_s)
+            code = _BARRED.get(barred.code, SkipCode.BREAKER_OPEN)
+            # A card sleeps until somebody wakes it, which is not waited for.
+            again = None if code is SkipCode.CARD_ASLEEP else barred.retry_in_s
+            return Shut(code=code, why=barred.why, again_in_s=again)
     return None
 
 

@@ -4,8 +4,9 @@ What was seen is taken in by `workflows.policy.seen.observe`. The answer chain i
 or pulls `reason`. The reason chain is walked when it is pulled, when the supervisor finds the answer flawed
 (once a turn), when the effort demands it, or when an effort that would be offered it has no answer rung left.
 A reason chain that gives nothing leads back: to the answer that is there already, else to the answer chain,
-asked to answer by itself. Only when nothing at all is left is a rung whose trouble may pass waited for, a
-bounded number of times. A pinned model is a ladder of one rung, so nothing can stand in for it.
+asked to answer by itself. Where a member of a rung's pool fails by its own fault, the rung is asked again of
+another one, a bounded number of times. Only when nothing at all is left is a rung whose trouble may pass waited
+for, a bounded number of times. A pinned model is a ladder of one rung, so nothing can stand in for it.
 """
 
 from activities.contracts.backends import Rung
@@ -117,6 +118,7 @@ def _at(plan: ClimbPlan, climb: Climb, sight: Sight, rung: Rung) -> Decision:
         max_tokens=passage.max_tokens,
         reserve_nano=passage.reserve_nano,
         why=_ask_why(climb),
+        avoid=climb.tried,
     )
 
 
@@ -141,6 +143,7 @@ def _compose(plan: ClimbPlan, climb: Climb, sight: Sight, answer: Kept, rung: Ru
             answer_step=answer.step,
             max_tokens=passage.max_tokens,
             reserve_nano=passage.reserve_nano,
+            avoid=climb.tried,
         )
     return Skip(
         step=climb.step,
@@ -187,6 +190,8 @@ def _fail(climb: Climb) -> Fail:
 
 
 def _ask_why(climb: Climb) -> str:
+    if climb.tried:
+        return f"{climb.tried[-1]} failed, and its pool has others"
     if climb.only:
         return "tried again after a wait"
     if climb.chain is Chain.REASON:

@@ -1,5 +1,6 @@
 """Which ladder serves the model that a turn asks for, and what the climb must know of its backends."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from activities.contracts.backends import Backend, Ladder, Rung
@@ -13,13 +14,19 @@ PIN_CALL_TIMEOUT = timedelta(minutes=10)
 def ladder_for(topology: Topology, model: str) -> Ladder | None:
     """The ladder for `auto` (the default one), `auto:NAME`, or a pinned model; None where it is unknown.
 
-    A pinned model is a ladder of one rung: it is served by that model or not at all.
+    A pinned model is a ladder of one rung: it is served by that model or not at all. A backend that is asked
+    for by a name of its own is served by no other member of its pool either.
     """
     if not is_pinned(model):
         name = model.removeprefix("auto").removeprefix(":") or topology.default_ladder
         return next((ladder for ladder in topology.ladders if ladder.name == name), None)
     backend = next((b for b in topology.backends if model in {b.name, b.model}), None)
-    return _pinned(topology, backend) if backend else None
+    if backend is None:
+        return None
+    pinned = _pinned(topology, backend)
+    if model == backend.model:
+        return pinned
+    return replace(pinned, answer=tuple(replace(rung, exact=True) for rung in pinned.answer))
 
 
 def is_pinned(model: str) -> bool:
@@ -57,6 +64,7 @@ def _pinned(topology: Topology, backend: Backend) -> Ladder:
         for rung in (*ladder.answer, *ladder.reason):
             if rung.backend == backend.name:
                 return Ladder(name=backend.model, answer=(rung,))
+    held = topology.held(backend)
     rung = Rung(
         name=backend.name,
         pool=backend.queue,
@@ -65,5 +73,7 @@ def _pinned(topology: Topology, backend: Backend) -> Ladder:
         patience=PIN_PATIENCE,
         call_timeout=PIN_CALL_TIMEOUT,
         locality=backend.locality,
+        card=held.card if held else None,
+        resident=held.name if held else None,
     )
     return Ladder(name=backend.model, answer=(rung,))

@@ -30,6 +30,7 @@ def plan_for(topology: Topology, ladder: Ladder, effort: int, policy: TurnPolicy
         bands=topology.bands,
         policy=policy or topology.turn_policy,
         repeats=topology.repeats,
+        aging=topology.aging,
     )
 
 
@@ -59,6 +60,7 @@ def turn_input(
         router=router,
         effort_why=start.effort_why,
         priority=start.priority,
+        fairness_weight=start.fairness_weight,
         preview=start.preview,
         prompt_tokens=start.prompt_tokens,
         answer_tokens=start.answer_tokens,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from activities.contracts.cards import Denial
 from activities.contracts.policy import ClimbPlan, ReasonAccess
 from workflows.policy.climb import (
     Agreed,
@@ -27,11 +28,36 @@ from workflows.policy.ladder import composes, is_ahead, may_climb, must_reason, 
 NO_ROOM = "no_room"
 """The code of a rung that had no room within its patience; the others are those of `activities.errors`."""
 
-_MAY_PASS = frozenset({"backend_unavailable", "backend_rate_limited", SkipCode.BREAKER_OPEN, NO_ROOM})
+MORE_TRIES = 2
+"""How often a rung is asked again because another member of its pool may do what one did not."""
+
+_OF_THE_MEMBER = frozenset(
+    {
+        *("backend_error", "backend_unavailable", "backend_timed_out", "backend_rate_limited"),
+        *("backend_refused_key", "model_missing", "model_replaced"),
+    }
+)
+"""What the next member may do better. What the request brings about, or the model, it would do no better."""
+_MAY_PASS = frozenset(
+    {
+        "backend_unavailable",
+        "backend_rate_limited",
+        SkipCode.BREAKER_OPEN,
+        NO_ROOM,
+        Denial.LEASE_LOST,
+        Denial.MOVE_FAILED,
+    }
+)
 
 
 def observe(plan: ClimbPlan, climb: Climb, decision: Decision, seen: Seen | None = None) -> Climb:
     """The climb after a decision was carried out. ValueError where the two do not belong together."""
+    if (
+        isinstance(decision, Ask | Compose)
+        and isinstance(seen, Failed)
+        and _goes_elsewhere(climb, decision, seen)
+    ):
+        return _elsewhere(climb, decision, seen)
     match decision, seen:
         case Skip(composing=True), None:
             after = replace(climb, step=climb.step + 1, best=climb.to_compose, to_compose=None, done=True)
@@ -53,7 +79,23 @@ def observe(plan: ClimbPlan, climb: Climb, decision: Decision, seen: Seen | None
             after = _failed(plan, climb, decision, seen)
         case _:
             raise ValueError(f"{type(decision).__name__} cannot come to {type(seen).__name__}")
-    return after
+    return after if isinstance(decision, SeekAgreement) else replace(after, tried=())
+
+
+def _goes_elsewhere(climb: Climb, asked: Ask | Compose, seen: Failed) -> bool:
+    """Whether the same rung is asked again, of another member of its pool."""
+    if not seen.elsewhere or asked.rung.exact or seen.backend in climb.tried:
+        return False
+    return seen.code in _OF_THE_MEMBER and len(climb.tried) < MORE_TRIES
+
+
+def _elsewhere(climb: Climb, asked: Ask | Compose, seen: Failed) -> Climb:
+    """Stays at the place, without the member that failed; nothing is ruled out for the rest of the turn."""
+    passed = climb.passed
+    if isinstance(asked, Ask):
+        why = f"{seen.backend}: {seen.why}" if seen.why else seen.backend
+        passed = (*passed, _passed(asked, seen.code, why, _again(seen)))
+    return replace(climb, step=climb.step + 1, passed=passed, tried=(*climb.tried, seen.backend))
 
 
 def _skipped(plan: ClimbPlan, climb: Climb, skip: Skip) -> Climb:
@@ -124,17 +166,26 @@ def _climb(plan: ClimbPlan, climb: Climb, ask: Ask, flaw: str) -> Climb:
 
 def _failed(plan: ClimbPlan, climb: Climb, ask: Ask, seen: Failed) -> Climb:
     """What a failure rules out for the rest of the turn, and whether it may pass by itself."""
-    again = max(0.0, seen.retry_after_s or 0.0) if seen.code in _MAY_PASS else None
+    again = _again(seen)
+    if again is None and seen.code in _OF_THE_MEMBER:
+        # Another member, that failed before this one, may come back.
+        before = climb.passed[len(climb.passed) - len(climb.tried) :]
+        again = min((each.again_in_s for each in before if each.again_in_s is not None), default=None)
     passed = _passed(ask, seen.code, seen.why, again)
     after = replace(climb, step=climb.step + 1, passed=(*climb.passed, passed))
     if seen.code == "backend_rejected":
         after = replace(after, rejected_models=(*after.rejected_models, ask.rung.model))
-    elif seen.code == "backend_refused_key":
+    elif seen.code == "backend_refused_key" and again is None:
         after = replace(after, refused_backends=(*after.refused_backends, ask.rung.backend))
     elif seen.code == "context_too_long":
         window = terms_of(plan, ask.rung).window_tokens
         after = replace(after, outgrown_tokens=max(after.outgrown_tokens, window))
     return _next(plan, after)
+
+
+def _again(seen: Failed) -> float | None:
+    """After how many seconds the same member may do better; None where waiting mends nothing."""
+    return max(0.0, seen.retry_after_s or 0.0) if seen.code in _MAY_PASS else None
 
 
 def _passed(ask: Ask, code: str, why: str, again_in_s: float | None) -> Passed:

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
+from activities.contracts.cards import Denial
 from activities.contracts.policy import Barred
 from activities.contracts.turn import ChatResult, ChatStep, Hop, HopOutcome, TurnInput
 from workflows.policy.climb import Answered, Ask, Chain, Compose, Failed, Pulled, Seen, Sight, Skip
+from workflows.policy.urgency import Stage, aged
 
 
 def first_sight(turn: TurnInput) -> Sight:
@@ -37,6 +40,7 @@ def step_for(
         local_only=policy.local_only,
         max_tokens=decision.max_tokens,
         caps=policy.caps,
+        avoid=decision.avoid,
     )
     if isinstance(decision, Compose):
         return replace(step, compose_step=decision.answer_step)
@@ -62,6 +66,8 @@ def seen_of(result: ChatResult) -> Seen:
             code=result.error.code,
             why=result.error.message,
             retry_after_s=wait.total_seconds() if wait is not None else None,
+            elsewhere=result.elsewhere,
+            backend=result.hop.backend,
         )
     return Pulled() if result.pulled else Answered(flaw=result.flaw, usable=result.usable)
 
@@ -82,16 +88,29 @@ def skipped_hop(skip: Skip) -> Hop:
 
 def cancelled_hop(step: ChatStep) -> Hop:
     """The route's entry for a rung that was being asked, or waited for, when the turn was cancelled."""
-    return replace(_blank_hop(step), outcome=HopOutcome.CANCELLED, why="the turn was cancelled")
-
-
-def left_waiting(step: ChatStep, waited_s: float) -> Hop:
-    """The route's entry for a rung whose pool had no room within its patience."""
-    patience = step.rung.patience.total_seconds()
     return replace(
         _blank_hop(step),
-        why=f"no_room: {step.rung.pool} had no slot free within {patience:g} s",
+        outcome=HopOutcome.CANCELLED,
+        why="the turn was cancelled",
+        waited_ms=step.waited_ms,
+    )
+
+
+def left_waiting(step: ChatStep, waited_s: float, waits: Sequence[Stage]) -> Hop:
+    """The route's entry for a rung whose pool had no room within its patience, spent in these stages."""
+    patience = step.rung.patience.total_seconds()
+    why = f"no_room: {step.rung.pool} had no slot free within {patience:g} s"
+    return replace(
+        _blank_hop(step),
+        why="; ".join(filter(None, (why, aged(waits)))),
         waited_ms=round(waited_s * 1000),
+    )
+
+
+def left_card(step: ChatStep, denial: Denial, why: str, waited: timedelta) -> Hop:
+    """The route's entry for a rung whose model could not be held on its card, or was lost there."""
+    return replace(
+        _blank_hop(step), why=f"{denial}: {why}", waited_ms=round(waited / timedelta(milliseconds=1))
     )
 
 
