@@ -35,7 +35,9 @@ from workflows.gpu_card import GpuCardWorkflow
 from workflows.names import CARD, LEASE_VALID, RELEASE_HOLD, REQUEST_HOLD, Queue, card_workflow_id, host_queue
 from workflows.starts import ensure_card
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
+TASK_TIMEOUT = timedelta(seconds=3)
+"""The server may hand a task to the poll of a worker that has just stopped: a test's before this one."""
 T = TypeVar("T")
 _numbers = itertools.count(1)
 
@@ -128,7 +130,11 @@ class Place:
         wish = Wish(card=self.spec.card, resident=of if isinstance(of, str) else None, **how)
         wish = wish if isinstance(of, str) else replace(wish, mib=of)
         return await self.client.start_workflow(
-            Holder.run, wish, id=f"holder-{uuid4().hex[:8]}", task_queue=Queue.TURNS
+            Holder.run,
+            wish,
+            id=f"holder-{uuid4().hex[:8]}",
+            task_queue=Queue.TURNS,
+            task_timeout=TASK_TIMEOUT,
         )
 
     async def lease(self, holder: WorkflowHandle[Any, Any]) -> Lease:
@@ -142,7 +148,10 @@ class Place:
     async def collector(self) -> WorkflowHandle[Any, Any]:
         """Starts a workflow that takes down every decision it is told."""
         return await self.client.start_workflow(
-            Collector.run, id=f"collector-{uuid4().hex[:8]}", task_queue=Queue.TURNS
+            Collector.run,
+            id=f"collector-{uuid4().hex[:8]}",
+            task_queue=Queue.TURNS,
+            task_timeout=TASK_TIMEOUT,
         )
 
     async def ask(self, collector: WorkflowHandle[Any, Any], lease: str, of: str | int, **how: Any) -> None:
