@@ -16,11 +16,12 @@ from activities.ports import ChatBackend
 from infra.redis_pools import RedisPools
 from workers.pools.desk import Desk
 from workers.pools.identity import process_name
-from workers.pools.members import Member
+from workers.pools.members import UNSEEN, Member
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
+TELL_EVERY_S = 0.5
 TICK_S = 0.2
 
 
@@ -60,7 +61,7 @@ class Members:
                 client=client,
                 source=MemberSource.JOINED,
                 share=0,
-                down="not looked at yet",
+                down=UNSEEN,
             )
         known.draining = joined.draining
         return known
@@ -110,4 +111,4 @@ async def tell(desk: Desk, pools: RedisPools) -> None:
             await pools.say(process_name(), desk.view())
         except (RedisError, OSError) as error:
             log.debug("the pools are not told for a moment: %s", type(error).__name__)
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(TELL_EVERY_S)

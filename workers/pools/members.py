@@ -7,6 +7,9 @@ from activities.contracts.backends import Backend
 from activities.contracts.pools import EngineFigures, MemberHealth, MemberSource
 from activities.ports import ChatBackend
 
+UNSEEN = "not looked at yet"
+"""Why one that has just joined is down: it gets calls once its health is known."""
+
 
 @dataclass(eq=False, slots=True)
 class Sitting:

@@ -10,7 +10,7 @@ from activities.contracts.pools import EngineFigures
 from activities.contracts.topology import Topology
 from infra.engines import EngineWord, probe
 from workers.pools.desk import Desk
-from workers.pools.members import Member
+from workers.pools.members import UNSEEN, Member
 
 LOOK_EVERY_S = 1.0
 AGAIN_S = 0.25
@@ -31,8 +31,9 @@ class Probes:
 
     @property
     def doubtful(self) -> bool:
-        """Whether somebody has refused, and not often enough to be down."""
-        return any(missed < REFUSALS for missed in self._misses.values())
+        """Whether somebody has refused, and not often enough to be down, or was never asked."""
+        unseen = any(member.down == UNSEEN for member in self._desk.members())
+        return unseen or any(missed < REFUSALS for missed in self._misses.values())
 
     async def look(self, session: aiohttp.ClientSession) -> None:
         """Asks all of them at once."""
@@ -81,4 +82,7 @@ async def look(probes: Probes) -> None:
     async with aiohttp.ClientSession(trust_env=False) as session:
         while True:
             await probes.look(session)
-            await asyncio.sleep(AGAIN_S if probes.doubtful else LOOK_EVERY_S)
+            for _ in range(round(LOOK_EVERY_S / AGAIN_S)):
+                await asyncio.sleep(AGAIN_S)
+                if probes.doubtful:
+                    break
