@@ -1,6 +1,7 @@
 """A card on a real Temporal server, with a host that answers as it is told, and workflows that hold."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -36,6 +37,7 @@ from workflows.names import CARD, LEASE_VALID, RELEASE_HOLD, REQUEST_HOLD, Queue
 from workflows.starts import ensure_card
 
 PATIENCE_S = 60.0
+LOOK_S = 5.0
 TASK_TIMEOUT = timedelta(seconds=3)
 """The server may hand a task to the poll of a worker that has just stopped: a test's before this one."""
 T = TypeVar("T")
@@ -184,11 +186,14 @@ class Place:
 
 
 async def until(look: Callable[[], Awaitable[T | None]]) -> T:
-    """Looks until there is something."""
+    """Looks until there is something. A query that went to a worker which has just stopped is asked again."""
     async with asyncio.timeout(PATIENCE_S):
-        while (found := await look()) is None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    if (found := await look()) is not None:
+                        return found
             await asyncio.sleep(0.02)
-    return found
 
 
 @asynccontextmanager
