@@ -235,7 +235,7 @@ TestCard.settings = settings(max_examples=120, stateful_step_count=40, deadline=
     ),
     wants=st.sampled_from(["c", 90]),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_nobody_starves_under_endless_newcomers(
     newcomers: list[tuple[str | int, int, int]], wants: str | int
 ) -> None:

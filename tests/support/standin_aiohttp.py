@@ -1,11 +1,12 @@
 """A stand-in's place on the network: an aiohttp application on a loopback port that it keeps when it is closed."""
 
+from abc import ABC, abstractmethod
 from typing import Self
 
 from aiohttp import web
 
 
-class Place:
+class Place(ABC):
     """Listens within its block; port 0 takes a free one. `refuse` closes the port, `accept` opens it again."""
 
     def __init__(self, port: int = 0) -> None:
@@ -16,8 +17,9 @@ class Place:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @abstractmethod
     def routes(self) -> list[web.RouteDef]:
-        raise NotImplementedError
+        """What it answers to."""
 
     async def accept(self) -> None:
         application = web.Application()
