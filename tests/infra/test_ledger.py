@@ -251,6 +251,29 @@ async def test_ends_bookings_and_reservations_at_once_never_lock_each_other_out(
     assert (spent, aside) == await books.ledger()
 
 
+async def test_a_release_beside_a_booking_gives_nothing_back_twice(books: Books) -> None:
+    """Another reservation stands, so that a sum gone wrong would not even be negative."""
+    await books.reserve(100)
+    await books.reserve(100, 2)
+    book = (
+        "select aither.settle_spend($1,$2,1::smallint,'settled','cloud','cloud-model',false,60,60,1,1,0,0)"
+    )
+
+    async def booked_while_released(connection: Connection) -> "asyncio.Task[None]":
+        await connection.execute(book, books.tenant_id, books.turn_id)
+        releasing = asyncio.create_task(books.release())
+        own = await connection.fetchval("select pg_backend_pid()")
+        while not await connection.fetchval(
+            "select count(*) from pg_locks where not granted and $1 = any (pg_blocking_pids(pid))", own
+        ):
+            pass
+        return releasing
+
+    async with asyncio.timeout(30):
+        await (await books.database.in_tenant(books.tenant_id, booked_while_released))
+    assert await books.day() == await books.ledger() == (60, 100)
+
+
 async def test_an_end_gives_back_what_its_turn_had_set_aside(books: Books) -> None:
     for step in (1, 2):
         await books.reserve(100, step)
