@@ -1,12 +1,14 @@
 """What every test may lean on: a real Temporal server, started once a process."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from infra.temporal import DATA_CONVERTER
@@ -17,7 +19,7 @@ __all__ = ["stack"]
 
 
 @pytest.fixture(scope="session")
-async def temporal() -> AsyncIterator[Client]:
+async def temporal_server() -> AsyncIterator[Client]:
     """A client of a fresh in-memory server with the product's search attributes."""
     async with await WorkflowEnvironment.start_local(
         data_converter=DATA_CONVERTER,
@@ -25,6 +27,15 @@ async def temporal() -> AsyncIterator[Client]:
         search_attributes=[TENANT, STATUS, EFFORT, RUNG, MODEL],
     ) as environment:
         yield environment.client
+
+
+@pytest.fixture
+async def temporal(temporal_server: Client) -> AsyncIterator[Client]:
+    """The server, which a test leaves without workflows: the next one's workers would get their tasks."""
+    yield temporal_server
+    async for left in temporal_server.list_workflows('ExecutionStatus = "Running"'):
+        with contextlib.suppress(RPCError):
+            await temporal_server.get_workflow_handle(left.id).terminate()
 
 
 @pytest.fixture(autouse=True)

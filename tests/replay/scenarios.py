@@ -14,7 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -138,7 +139,11 @@ async def live(client: Client, name: str) -> tuple[WorkflowHistory, ScriptedActi
 
 
 def fingerprint(history: WorkflowHistory) -> list[str]:
-    """What the workflow did, event by event, without what differs from run to run."""
+    """What the workflow did, event by event, without what differs from run to run.
+
+    An activity may report its cancel in the midst of a workflow task, which the server then has done again: both
+    the report and the task that came to nothing are left out.
+    """
     lines: list[str] = []
     for event in history.events:
         kind = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower()
@@ -148,8 +153,22 @@ def fingerprint(history: WorkflowHistory) -> list[str]:
         elif event.HasField("upsert_workflow_search_attributes_event_attributes"):
             fields = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
             kind += " " + ",".join(sorted(fields))
+        elif _done_again(event):
+            while lines.pop() != "workflow_task_scheduled":
+                pass
+            continue
+        elif event.HasField("activity_task_canceled_event_attributes"):
+            continue
         lines.append(kind)
     return lines
+
+
+def _done_again(event: HistoryEvent) -> bool:
+    cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
+    return (
+        event.HasField("workflow_task_failed_event_attributes")
+        and event.workflow_task_failed_event_attributes.cause == cause
+    )
 
 
 async def record(names: Collection[str]) -> None:
