@@ -74,9 +74,10 @@ class Reading:
         """What is wrong with a synthesis, in words that its author understands; empty where nothing is."""
         if not text.strip():
             return "the answer was empty"
-        unknown = self._ports.rules.read_citations(text, findings).unknown
+        cited = self._ports.rules.read_citations(text, findings)
+        unknown = cited.unknown
         if not unknown:
-            return ""
+            return "" if cited.known else "it cites no finding; name those that a sentence rests on, like [F1]"
         return f"there is no finding {', '.join(unknown[:10])}; the findings are F1 to F{findings}"
 
     async def _below(self, ref: JobRef, level: int, passes: int) -> list[str]:

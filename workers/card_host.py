@@ -15,6 +15,7 @@ from temporalio.worker import Worker
 
 from activities.contracts.cards import CardSpec, HostKind, Inventory
 from activities.hosting import HostActivities, Told
+from infra.build import build_id
 from infra.config.mistakes import allowed
 from infra.embedded.layout import Layout
 from infra.hosts.comfyui import ComfyHost
@@ -71,6 +72,7 @@ async def card_host(settings: Settings) -> AsyncGenerator[Worker]:
         worker = Worker(
             client,
             task_queue=host_queue(host),
+            build_id=build_id(),
             activities=[activities.move_resident, activities.inspect_card],
             max_concurrent_activities=MOST_AT_ONCE,
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from temporalio.worker import Worker
 
+from infra.build import build_id
 from workers.composition import Composition
 from workers.pools.slots import pool_tuner
 from workers.sandbox import workflow_runner
@@ -48,6 +49,7 @@ def turns_workers(parts: Composition) -> Sequence[Worker]:
         Worker(
             parts.client,
             task_queue=Queue.TURNS,
+            build_id=build_id(),
             workflows=[
                 UserTurnWorkflow,
                 SweepTurnsWorkflow,
@@ -75,6 +77,7 @@ def pool_workers(parts: Composition) -> Sequence[Worker]:
         Worker(
             parts.client,
             task_queue=name,
+            build_id=build_id(),
             activities=[parts.chat.chat, parts.router.route_turn],
             tuner=pool_tuner(pool),
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

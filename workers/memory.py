@@ -14,6 +14,7 @@ from temporalio.worker import Worker
 from activities.errors import StoreUnavailable
 from activities.remembering import RememberingActivities
 from activities.swarm_store import SwarmStore
+from infra.build import build_id
 from infra.qdrant.client import opened
 from infra.qdrant.ledger import QdrantLedger
 from infra.qdrant.memory import QdrantMemory
@@ -79,6 +80,7 @@ async def _serve(parts: Composition, settings: Settings, stop: asyncio.Event) ->
         worker = Worker(
             parts.client,
             task_queue=Queue.MEMORY,
+            build_id=build_id(),
             activities=[*activities_of(parts, store), *swarm],
             graceful_shutdown_timeout=GRACE,
         )

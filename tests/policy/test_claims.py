@@ -149,3 +149,19 @@ def test_distinct_texts_are_distinct_and_stand_for_all(texts: list[str]) -> None
     assert claims.distinct(kept) == list(range(len(kept)))
     for text in texts:
         assert not claims.normalised(text) or any(claims.same(text, each) for each in kept)
+
+
+_sentences = st.lists(
+    st.sampled_from(["the", "pump", "part", "1", "2", "leaks", "oil", "of", "and", "north"]),
+    min_size=1,
+    max_size=9,
+)
+
+
+@given(st.lists(_sentences.map(" ".join), max_size=12))
+def test_no_pair_that_is_alike_is_overlooked(texts: list[str]) -> None:
+    kept = list[int]()
+    for place, text in enumerate(texts):
+        if not any(claims.same(text, texts[earlier]) for earlier in kept):
+            kept.append(place)
+    assert claims.distinct(texts) == kept

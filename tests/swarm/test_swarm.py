@@ -56,6 +56,16 @@ async def test_a_synthesis_that_cites_what_there_is_not_is_sent_back_once(
         assert [cited["label"] for cited in job["result"]["citations"]] == ["F1"]
 
 
+async def test_a_synthesis_that_cites_nothing_is_sent_back_once(ground: Ground, tmp_path: Path) -> None:
+    replies = [Reply(text="Sound, I say."), Reply(text="Sound, I say again.")]
+    model = Model(lambda _: planned(1), join=lambda _: replies.pop(0))
+    async with swarming(ground, tmp_path, model) as swarm:
+        job = await swarm.run(tasks=1)
+        _, again = swarm.model.asked[Role.SYNTHESIZER]
+        assert "cites no finding" in again
+        assert job["result"]["text"] == "Sound, I say again."
+
+
 async def test_plain_text_and_empty_answers_lose_nothing(ground: Ground, tmp_path: Path) -> None:
     def work(text: str) -> Reply:
         return Reply(text="") if "part 1 " in text else Reply(text="It is just words.")
