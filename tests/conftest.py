@@ -11,11 +11,14 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
+from infra.embedded.bytecode import keep_bytecode
 from infra.temporal import DATA_CONVERTER
 from tests.support.stack import stack
 from workflows.attributes import EFFORT, MODEL, RUNG, STATUS, TENANT
 
 __all__ = ["stack"]
+
+keep_bytecode()
 
 
 @pytest.fixture(scope="session")

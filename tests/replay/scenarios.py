@@ -14,8 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
-from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -31,6 +30,24 @@ from workflows.turn import UserTurnWorkflow
 
 HISTORIES = Path(__file__).parent / "histories"
 FINGERPRINTS = Path(__file__).parent / "fingerprints.json"
+
+COMMANDED = frozenset(
+    {
+        "activity_task_cancel_requested",
+        "activity_task_scheduled",
+        "marker_recorded",
+        "request_cancel_external_workflow_execution_initiated",
+        "signal_external_workflow_execution_initiated",
+        "start_child_workflow_execution_initiated",
+        "timer_canceled",
+        "timer_started",
+        "upsert_workflow_search_attributes",
+        "workflow_execution_canceled",
+        "workflow_execution_completed",
+        "workflow_execution_continued_as_new",
+        "workflow_execution_failed",
+    }
+)
 
 FIRST, SECOND = "llm-first", "llm-second"
 
@@ -139,36 +156,20 @@ async def live(client: Client, name: str) -> tuple[WorkflowHistory, ScriptedActi
 
 
 def fingerprint(history: WorkflowHistory) -> list[str]:
-    """What the workflow did, event by event, without what differs from run to run.
-
-    An activity may report its cancel in the midst of a workflow task, which the server then has done again: both
-    the report and the task that came to nothing are left out.
-    """
+    """What the workflow commanded, in order; what came in meanwhile, and when, differs from run to run."""
     lines: list[str] = []
     for event in history.events:
         kind = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower()
+        if kind not in COMMANDED:
+            continue
         if event.HasField("activity_task_scheduled_event_attributes"):
             scheduled = event.activity_task_scheduled_event_attributes
             kind += f" {scheduled.activity_type.name} on {scheduled.task_queue.name}"
         elif event.HasField("upsert_workflow_search_attributes_event_attributes"):
             fields = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
             kind += " " + ",".join(sorted(fields))
-        elif _done_again(event):
-            while lines.pop() != "workflow_task_scheduled":
-                pass
-            continue
-        elif event.HasField("activity_task_canceled_event_attributes"):
-            continue
         lines.append(kind)
     return lines
-
-
-def _done_again(event: HistoryEvent) -> bool:
-    cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
-    return (
-        event.HasField("workflow_task_failed_event_attributes")
-        and event.workflow_task_failed_event_attributes.cause == cause
-    )
 
 
 async def record(names: Collection[str]) -> None:
