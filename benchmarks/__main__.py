@@ -15,12 +15,27 @@ from typing import Any
 import orjson
 import uvloop
 
-from benchmarks import following, footprint, latency, registry, swap, throughput
+from benchmarks import following, footprint, latency, offers, registry, swap, swarm, throughput
 from benchmarks.figures import Section, load_average, warning
 from benchmarks.product import Product, product
 
-LIMIT_S = 300.0
-NAMES = ("start", "turn", "stream", "throughput", "history", "pools", "registry", "swap", "memory", "cli")
+LIMIT_S = 480.0
+NAMES = (
+    "offers",
+    "start",
+    "turn",
+    "stream",
+    "throughput",
+    "history",
+    "pools",
+    "registry",
+    "swap",
+    "swarm",
+    "memory",
+    "cli",
+)
+ALONE = frozenset({"offers"})
+"""These need nothing that runs."""
 
 
 def say(line: str = "") -> None:
@@ -41,6 +56,7 @@ def measurements(options: argparse.Namespace) -> dict[str, Callable[[Product], A
         "pools": lambda p: following.following(p, 2 if options.quick else 5),
         "registry": lambda p: registry.registry(p, 6 if options.quick else 12),
         "swap": lambda p: swap.swap(p, 3 if options.quick else 4),
+        "swarm": lambda p: swarm.swarm(p, swarm.SIZES[:2] if options.quick else swarm.SIZES),
         "memory": lambda p: footprint.memory(p, max(5, rounds // 5)),
         "cli": lambda p: footprint.cli(p, 3 if options.quick else 7),
     }
@@ -49,6 +65,11 @@ def measurements(options: argparse.Namespace) -> dict[str, Callable[[Product], A
 async def measure(options: argparse.Namespace, done: list[Section]) -> list[str]:
     """Fills `done` as it goes; what could not be measured, and why."""
     failures: list[str] = []
+    if "offers" in options.only:
+        done.append(offers.offers(options.quick))
+        say("\n" + "\n".join(done[-1].lines()))
+    if ALONE.issuperset(options.only):
+        return failures
     async with product() as subject:
         await subject.up()
         for name, measured in measurements(options).items():

@@ -29,7 +29,7 @@ CONFIG = """\
 [backends.{name}]
 base_url = "http://127.0.0.1:{port}/v1"
 model = "{name}"
-slots = 64
+slots = 1100
 window_tokens = 1048576
 """
 
