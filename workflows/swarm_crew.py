@@ -11,7 +11,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import is_cancelled_exception
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
-from activities.contracts.jobs import Stop, SwarmInput, WorkerInput, WorkerLeft, WorkLook
+from activities.contracts.jobs import SwarmInput, WorkerInput, WorkerLeft, WorkLook
 from activities.contracts.swarm import SwarmPhase
 from workflows.names import LEAVE, LOOK_AT_WORK, SWARM_WORKER, Queue, swarm_worker_id
 from workflows.starts import TASK_TIMEOUT
@@ -20,8 +20,6 @@ from workflows.swarm_turns import memory_options
 MOST_AT_ONCE = 1_000
 """Workers at once: half of the children that Temporal lets a workflow have."""
 STARTED_TOGETHER = 100
-LONG_HISTORY = 10_000
-"""Events after which the swarm's history is begun anew; Temporal ends a workflow at 51,200."""
 FIRST_LOOK = timedelta(seconds=1)
 LONGEST_LOOK = timedelta(seconds=15)
 """Between looks at the work, where no worker left and nothing changed."""
@@ -58,9 +56,9 @@ class Crew:
             if self._failures > FAILURES:
                 stop = stop or "its workers fail"
             if stop or not (look.open or look.claimed or self._at_work):
-                await self._finish(stop)
+                await self._finish()
                 return stop
-            if workflow.info().get_current_history_length() > LONG_HISTORY:
+            if workflow.info().get_current_history_length() > self._swarm.long_history:
                 await self._begin_anew()
             await self._start(min(look.open, min(self._limit, look.room, MOST_AT_ONCE) - len(self._at_work)))
             seen = (look.open, look.claimed, look.room)
@@ -87,6 +85,7 @@ class Crew:
             name=name,
             claim_ttl=self._swarm.claim_ttl,
             turn_lifetime=self._swarm.turn_lifetime,
+            tasks_a_run=self._swarm.tasks_a_run,
         )
         worker = await workflow.start_child_workflow(
             SWARM_WORKER,
@@ -125,7 +124,7 @@ class Crew:
             times.append(max(0.1, (self._swarm.deadline - workflow.now()).total_seconds()))
         return min(times)
 
-    async def _finish(self, stop: str) -> None:
+    async def _finish(self) -> None:
         """Lets workers finish what they are at; past a deadline's grace they are cancelled."""
         deadline = self._swarm.deadline
         if deadline is None:
@@ -146,7 +145,7 @@ class Crew:
         """Ends this run of the swarm for a next one, once every worker has handed in what it is at."""
         workers: Sequence[WorkerHandle] = list(self._at_work)
         await asyncio.gather(*(worker.signal(LEAVE) for worker in workers), return_exceptions=True)
-        await self._finish(Stop.DEADLINE)
+        await self._finish()
         workflow.continue_as_new(
             replace(self._swarm, phase=SwarmPhase.WORKING, started=self._started, workers=self._limit)
         )

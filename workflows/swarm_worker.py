@@ -1,6 +1,7 @@
 """A swarm's worker: takes one task after the other, as long as there are any."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
@@ -19,8 +20,6 @@ from activities.contracts.ledger import ClaimRef
 from workflows.names import LEAVE, RENEW_TASK, SWARM_WORKER, TAKE_TASK
 from workflows.swarm_turns import TurnHandle, begun, memory_options, stopped
 
-TASKS_A_RUN = 100
-"""Tasks after which the history is begun anew: each is about 25 events."""
 ELSEWHERE = timedelta(seconds=5)
 """Between looks at a turn that an earlier worker began."""
 RENEWALS = 3
@@ -49,17 +48,8 @@ class SwarmWorkerWorkflow:
             kept = await self._worked(work, taken.claim, taken.asked)
             handing_in = Worked(claim=taken.claim, turn_id=taken.asked.turn_id) if kept else None
             finished += 1
-            if finished % TASKS_A_RUN == 0:
-                workflow.continue_as_new(
-                    WorkerInput(
-                        ref=work.ref,
-                        name=work.name,
-                        claim_ttl=work.claim_ttl,
-                        turn_lifetime=work.turn_lifetime,
-                        finished=finished,
-                        handing_in=handing_in,
-                    )
-                )
+            if finished % work.tasks_a_run == 0:
+                workflow.continue_as_new(replace(work, finished=finished, handing_in=handing_in))
 
     @workflow.signal(name=LEAVE)
     def leave(self) -> None:

@@ -73,7 +73,11 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwarmInput:
-    """Starts a swarm's workflow; `phase` and what follows are how far an earlier run of it has come."""
+    """Starts a swarm's workflow; `phase` and what follows are how far an earlier run of it has come.
+
+    A history is begun anew after `long_history` events (Temporal ends a workflow at 51,200), a worker's after
+    `tasks_a_run` tasks of about 25 events each.
+    """
 
     ref: JobRef
     workers: int
@@ -82,6 +86,8 @@ class SwarmInput:
     claim_ttl: timedelta = CLAIM_TTL
     turn_lifetime: timedelta = timedelta(hours=1)
     preview: str = ""
+    long_history: int = 10_000
+    tasks_a_run: int = 100
     phase: SwarmPhase = SwarmPhase.PLANNING
     started: int = 0
     stop: str = ""
@@ -95,6 +101,7 @@ class WorkerInput:
     name: str
     claim_ttl: timedelta = CLAIM_TTL
     turn_lifetime: timedelta = timedelta(hours=1)
+    tasks_a_run: int = 100
     finished: int = 0
     handing_in: "Worked | None" = None
 

@@ -130,6 +130,8 @@ class Swarming:
         *,
         context: str = "",
         started: bool = True,
+        long_history: int = 10_000,
+        tasks_a_run: int = 100,
         **options: Any,
     ) -> JobRef:
         """Accepts a job and starts it, as the API does."""
@@ -150,7 +152,10 @@ class Swarming:
             )
         )
         if started:
-            await start_swarm(self.house.ground.client, swarm_input(ref, asked, LIFETIME), priority=4)
+            swarm = replace(
+                swarm_input(ref, asked, LIFETIME), long_history=long_history, tasks_a_run=tasks_a_run
+            )
+            await start_swarm(self.house.ground.client, swarm, priority=4)
             self.handles.append(self.handle(ref))
         return ref
 

@@ -1,6 +1,7 @@
 """A swarm under faults: no task done twice, nothing found lost, whatever dies in between."""
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tests.ladder.seats import PRICE
 from tests.support.house import Ground
 from tests.support.standin import Reply
 from tests.swarm.swarming import Model, found, planned, swarming
-from workflows.names import swarm_worker_id
+from workflows.names import swarm_worker_id, swarm_workflow_id
 
 
 async def test_the_task_of_a_worker_that_is_lost_is_taken_up_and_its_call_not_paid_for_again(
@@ -138,6 +139,21 @@ async def test_a_narrow_pool_is_never_wider_than_its_room(ground: Ground, tmp_pa
         job = await swarm.run(tasks=6, workers=5)
         assert job["tasks"]["done"] == 6
         assert model.peak == 1
+
+
+async def test_histories_are_begun_anew_and_nothing_is_done_twice(ground: Ground, tmp_path: Path) -> None:
+    async with swarming(ground, tmp_path, Model(lambda _: planned(24))) as swarm:
+        ref = await swarm.begin(tasks=24, workers=3, long_history=60, tasks_a_run=2)
+        job = await swarm.ended(ref)
+        assert job["status"] == "completed", job["error"]
+        assert (job["tasks"]["done"], job["result"]["read"]) == (24, 24)
+        assert len(swarm.model.asked[Role.WORKER]) == 24
+        runs = Counter[str]()
+        async for run in ground.client.list_workflows(f"WorkflowId STARTS_WITH 'swarm/{ref.job_id}'"):
+            runs[run.id] += 1
+            assert run.history_length < 200
+        assert runs[swarm_workflow_id(ref.job_id)] > 1
+        assert any(count > 1 for worker, count in runs.items() if "/worker/" in worker)
 
 
 async def test_a_job_whose_workflow_never_started_is_started_by_the_sweep(
