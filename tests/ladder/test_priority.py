@@ -168,16 +168,13 @@ async def test_a_background_call_that_has_waited_is_served_before_interactive_on
 async def has_become(house: House, told: Told, priority: int) -> None:
     """Waits until the turn's call has been queued at this priority."""
     async with asyncio.timeout(WITHIN_S):
-        while True:
-            history = await house.handle(told).fetch_history()
-            queued = [
-                event.activity_task_scheduled_event_attributes.priority.priority_key
-                for event in history.events
-                if event.HasField("activity_task_scheduled_event_attributes")
-            ]
-            if queued and queued[-1] == priority:
+        async for event in house.handle(told).fetch_history_events(wait_new_event=True):
+            queued = event.activity_task_scheduled_event_attributes
+            if (
+                event.HasField("activity_task_scheduled_event_attributes")
+                and queued.priority.priority_key == priority
+            ):
                 return
-            await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("aging", [None, timedelta(milliseconds=200)])
