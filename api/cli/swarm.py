@@ -241,9 +241,10 @@ def _result(job: dict[str, Any]) -> None:
                 f"Citations of findings that there are not were taken out: {', '.join(result['stripped'])}\n"
             )
     counts = job["tasks"]
+    turns = f"{job['turns']} turn" + ("" if job["turns"] == 1 else "s")
     read = f", {result['read']} of {result['findings']} findings read" if result else ""
     _out(
-        f"\n{counts['done']} of {counts['total']} tasks done{read}; {job['turns']} turns, {money(job['cost_usd'])}."
+        f"\n{counts['done']} of {counts['total']} tasks done{read}; {turns}, {money(job['cost_usd'])}."
         f"\n{job['links']['trace']}\n"
     )
 
