@@ -232,12 +232,14 @@ class ChatActivities:
                     attempt.events.emit(EventKind.TOKEN, token)
 
     async def _reserve(self, attempt: Attempt, call: ChatCall) -> ChatResult | None:
-        """Sets aside what the call can cost at most; a result where a cap forbids it."""
+        """Sets aside what the call can cost at most; a result where that needs an agreement, or a cap forbids it."""
         backend, step = attempt.backend, attempt.step
         answer_tokens = call.sampling.max_tokens or step.max_tokens
         nano = self._ports.rules.most(prompt_bound(call), answer_tokens, backend.price)
         if nano == 0:
             return None
+        if step.most_nano is not None and nano > step.most_nano:
+            return rulings.too_dear(attempt.timed(), nano)
         reservation = await self._ports.ledger.reserve(rulings.spend_call(step, backend), nano, step.caps)
         if reservation.granted:
             return None

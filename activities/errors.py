@@ -61,6 +61,25 @@ class EmbedderMismatch(AitherError):
     code = "embedder_mismatch"
 
 
+class ApprovalNotFound(AitherError):
+    """No such approval for this tenant."""
+
+    code = "approval_not_found"
+
+
+class ApprovalInvalid(AitherError):
+    """What is asked cannot be asked so; the message names the field."""
+
+    code = "approval_invalid"
+
+
+class DeliveryFailed(AitherError):
+    """The receiver of a webhook did not take it; it is sent again later."""
+
+    code = "delivery_failed"
+    retryable = True
+
+
 class JobNotFound(AitherError):
     """No such job for this tenant."""
 
@@ -144,6 +163,42 @@ class AnswerMalformed(BackendError):
     """What came back is not what the protocol, or the requested format, promises."""
 
     code = "answer_malformed"
+
+
+class LeaseNotFound(AitherError):
+    """There is no such lease."""
+
+    code = "lease_not_found"
+
+
+class MarketError(AitherError):
+    """The market that boxes are rented on failed; the lease decides what follows."""
+
+    code = "market_error"
+
+
+class OfferGone(MarketError):
+    """Somebody else has the offer: nothing was rented, the next one may do."""
+
+    code = "offer_gone"
+
+
+class MarketUnknown(MarketError):
+    """It may or may not have happened, or what was answered cannot be read. Never taken for "nothing there"."""
+
+    code = "market_unknown"
+
+
+class MarketRefused(MarketError):
+    """The market refuses: a bad key, no credit, the request itself. Nothing was done, and trying again is no use."""
+
+    code = "market_refused"
+
+
+class MarketBusy(MarketError):
+    """The market has us wait (`retry_after`, where it says for how long). Nothing was done."""
+
+    code = "market_busy"
 
 
 def to_application_error(error: AitherError) -> ApplicationError:

@@ -74,6 +74,12 @@ def refused(hop: Hop, code: str, why: str, *, retry_after: timedelta | None = No
     )
 
 
+def too_dear(hop: Hop, nano: int) -> ChatResult:
+    """A call that was not made as it could cost more than may be spent without anybody's agreement."""
+    why = f"it may cost ${nano / hops.NANO:.6f}, and nobody has agreed to that"
+    return replace(refused(hop, "too_dear", why), needs_nano=nano)
+
+
 def spend_call(step: ChatStep, backend: Backend) -> SpendCall:
     """The step's call, as the ledger knows it."""
     return SpendCall(

@@ -77,7 +77,9 @@ class Reading:
         cited = self._ports.rules.read_citations(text, findings)
         unknown = cited.unknown
         if not unknown:
-            return "" if cited.known else "it cites no finding; name those that a sentence rests on, like [F1]"
+            return (
+                "" if cited.known else "it cites no finding; name those that a sentence rests on, like [F1]"
+            )
         return f"there is no finding {', '.join(unknown[:10])}; the findings are F1 to F{findings}"
 
     async def _below(self, ref: JobRef, level: int, passes: int) -> list[str]:

@@ -13,6 +13,9 @@ from fastapi import FastAPI
 from activities.contracts.registry import Beat, ServiceKind
 from activities.contracts.topology import Topology
 from api import docs, openapi, problems
+from api.approval_runs import Errands, TemporalApprovalRuns
+from api.approval_waiting import Closings
+from api.approvals import Approvals
 from api.barring import Barring
 from api.cards import Cards
 from api.following import Follower
@@ -20,33 +23,52 @@ from api.health import Health
 from api.heartbeats import Heartbeats
 from api.job_runs import JobRuns, TemporalJobRuns
 from api.jobs import Jobs
+from api.leases import Leases
 from api.limits import Limits
+from api.offers import OfferBook
 from api.openai_compat import router as openai_compat
 from api.queueing import Queueing
 from api.remembering import Recollection
 from api.repeating import Repeating
 from api.routes import agents, cards, events, health, jobs, memory, metrics, registry, scheduler, spend, turns
+from api.routes.approvals import router as approvals
+from api.routes.boxes import router as boxes
+from api.routes.burst_offers import router as burst_offers
+from api.routes.grants import router as grants
+from api.routes.leases import router as leases_router
+from api.routes.models_store import router as model_files
+from api.routes.people import router as people
+from api.routes.telegram import router as telegram_webhook
+from api.routes.webhooks import router as webhooks
 from api.runs import TemporalRuns, TurnRuns
 from api.scheduling import Scheduling
 from api.state import State
+from api.telegram import telegram_hook
 from api.turns import Turns
 from api.waitlist import Waiting
+from infra.box.opening import opening
 from infra.postgres.agents import PostgresAgents
+from infra.postgres.approvals import PostgresApprovals
 from infra.postgres.cards import PostgresCards
 from infra.postgres.database import Database
 from infra.postgres.jobs import PostgresJobs
 from infra.postgres.keys import PostgresKeys
+from infra.postgres.leases import PostgresLeases
 from infra.postgres.ledger import PostgresLedger
+from infra.postgres.people import PostgresPeople
 from infra.postgres.registry import PostgresRegistry
 from infra.postgres.turns import PostgresTurns
+from infra.postgres.webhooks import PostgresWebhooks
 from infra.presence import registered
 from infra.redis_barred import RedisBarred
 from infra.redis_events import RedisEvents
 from infra.redis_jobs import RedisJobs
 from infra.redis_pools import RedisPools
 from infra.settings import Settings
+from infra.telegram.access import bot_webhook
 from infra.temporal import connect
 from infra.topology import load_topology
+from workflows.policy import model_sources
 
 MOST_WAITING = 2000
 """Connections to Redis at most, hence requests that can wait on it at once; more of them poll their rows."""
@@ -57,7 +79,11 @@ TAGS = [
     {"name": "Agents", "description": "Who turns may speak as, version by version."},
     {"name": "Scheduler", "description": "Pools and how full they are, what waits, figures for Prometheus."},
     {"name": "GPU cards", "description": "What is on each card, who holds it; sleep, wake, repair."},
+    {"name": "Leases", "description": "Boxes that are rented: for what, from whom, for how much."},
     {"name": "Memory", "description": "What swarms have found, by meaning."},
+    {"name": "Burst", "description": "Boxes that are rented when the owned machines are full."},
+    {"name": "Model files", "description": "Where the files of models are to be had."},
+    {"name": "Approvals", "description": "What people are asked, what they say, how far a yes reaches."},
     {"name": "Spend", "description": "What was spent, and what it would have cost elsewhere."},
     {"name": "Registry", "description": "Which services there are; model servers join pools by heartbeats."},
     {"name": "OpenAI-compatible", "description": "The same by OpenAI's protocol; errors are OpenAI's too."},
@@ -75,6 +101,7 @@ def create_app(
     """
     closing = asyncio.Event()
     topology = load_topology(settings)
+    bot_webhook(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -95,13 +122,22 @@ def create_app(
         turns.router,
         events.router,
         jobs.router,
+        webhooks,
+        approvals,
+        grants,
+        people,
         agents.router,
         spend.router,
         registry.router,
         scheduler.router,
         cards.router,
         memory.router,
+        boxes,
+        burst_offers,
+        leases_router,
+        model_files,
         metrics.router,
+        telegram_webhook,
         openai_compat,
         health.router,
     ):
@@ -161,9 +197,16 @@ async def _wired(
             settings=settings,
             closing=closing,
         )
+        people, approval_rows = PostgresPeople(database), PostgresApprovals(database)
+        errands = Errands(TemporalApprovalRuns(client))
+        await stack.enter_async_context(errands.running())
+        closings = Closings(approval_rows, closing)
+        await stack.enter_async_context(closings.watching())
         pools = await stack.enter_async_context(RedisPools.connect(settings.redis_dsn))
         scheduling = Scheduling(topology, client, pools.heard, services.joined)
         gpus = Cards(topology.cards, client, PostgresCards(database))
+        hook = await stack.enter_async_context(telegram_hook(settings, database, client))
+        box_parts = await stack.enter_async_context(opening(settings, database, model_sources))
         yield State(
             settings=settings,
             topology=topology,
@@ -181,6 +224,14 @@ async def _wired(
             waiting=Waiting(scheduling, Queueing(client), gpus, accepting),
             cards=gpus,
             recollection=Recollection(client),
+            approvals=Approvals(approval_rows, people, errands, closings),
+            people=people,
+            webhooks=PostgresWebhooks(database),
+            offers=OfferBook(client),
+            leases=Leases(topology.burst, PostgresLeases(database), client),
+            models=box_parts.models,
+            reception=box_parts.reception,
+            telegram=hook,
             health=Health(database, redis, runs, version("aither")),
             closing=closing,
         )

@@ -33,3 +33,18 @@ def from_cursor(cursor: str, prefix: str = "turn") -> str | None:
     except (binascii.Error, ValueError):
         return None
     return turn_id if is_id(prefix, turn_id) else None
+
+
+def cursor_at(place: int) -> str:
+    """An opaque name for a place in a list that is counted."""
+    return base64.urlsafe_b64encode(b"p%d" % place).rstrip(b"=").decode()
+
+
+def place_at(cursor: str) -> int | None:
+    """The place that such a cursor names; None where it is not ours."""
+    try:
+        said = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+    except (binascii.Error, ValueError):
+        return None
+    place = said[1:]
+    return int(place) if said[:1] == "p" and place.isdecimal() and len(place) <= 18 else None

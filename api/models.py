@@ -182,11 +182,23 @@ class InputMessageView(Given):
     reasoning: str
 
 
+class WaitingView(Given):
+    """The approval that a turn waits for: its own id is known to `/v1/approvals`."""
+
+    approval_id: str
+    kind: str
+    title: str
+    cost_usd: float | None
+    leaves_building: bool
+    deadline: datetime
+
+
 class TurnView(Given):
     """A turn: where it stands, its answer or error, and the route that it took."""
 
     id: str = Field(examples=[EXAMPLE_TURN])
     status: TurnStatus
+    waiting_for: WaitingView | None = Field(description="Set while it runs and a person is asked.")
     conversation_id: str | None = Field(examples=[EXAMPLE_CONVERSATION])
     model: str = Field(examples=["auto"])
     effort: int

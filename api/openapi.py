@@ -7,8 +7,18 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from api.agents import AgentBody, RollbackBody
+from api.approval_models import (
+    ApprovalBody,
+    CancelBody,
+    DecisionBody,
+    EndpointBody,
+    PersonBody,
+    SignedDecisionBody,
+)
 from api.job_models import JobBody, JobWorkersBody
 from api.joining import HeartbeatBody
+from api.lease_views import LeaseBody, SweepBody
+from api.model_store import ModelFileBody, ResolveBody
 from api.models import ProblemView, TurnBody
 from api.problems import CATALOGUE, MEDIA_TYPE, TYPE_PREFIX
 
@@ -81,9 +91,19 @@ def _document(app: FastAPI) -> dict[str, Any]:
                 AgentBody,
                 RollbackBody,
                 HeartbeatBody,
+                ModelFileBody,
+                ResolveBody,
                 ProblemView,
                 JobBody,
                 JobWorkersBody,
+                ApprovalBody,
+                DecisionBody,
+                CancelBody,
+                SignedDecisionBody,
+                EndpointBody,
+                PersonBody,
+                LeaseBody,
+                SweepBody,
             )
         ],
         ref_template=_TEMPLATE,

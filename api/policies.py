@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import msgspec
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from activities.contracts.agents import Agent
-from activities.contracts.policy import Bounds, TurnPolicy
+from activities.contracts.policy import ApproveCloud, Bounds, TurnPolicy
 from activities.contracts.topology import Topology
 from api.problems import FieldError, Problem, invalid
 from api.shapes import Given, Taken
@@ -35,8 +35,10 @@ class PolicyBody(Taken):
     max_usd_month: Usd | None = Field(default=None, description="The same of the calendar month.")
     allowed_models: Names | None = Field(default=None, description="Only these models may be asked.")
     allowed_backends: Names | None = Field(default=None, description="Only these backends may be asked.")
-    approve_cloud: bool | None = Field(
-        default=None, description="Someone must agree before anything leaves the building."
+    approve_cloud: ApproveCloud | StrictBool | None = Field(
+        default=None,
+        description="Whether someone must agree before anything leaves the building: `never`; `ask`, unless an "
+        "earlier yes reaches so far; `always`, each turn anew. `true` and `false` are read as `ask` and `never`.",
     )
     approve_above_usd: Usd | None = Field(
         default=None, description="Someone must agree before a call that could cost more."
@@ -59,7 +61,7 @@ class PolicyView(Given):
     max_usd_month: float | None
     allowed_models: list[str] | None
     allowed_backends: list[str] | None
-    approve_cloud: bool
+    approve_cloud: ApproveCloud
     approve_above_usd: float | None
     compose: bool
 

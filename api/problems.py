@@ -20,7 +20,12 @@ TYPE_PREFIX = "urn:aither:problem:"
 CATALOGUE: dict[str, tuple[int, str]] = {
     "bad_json": (400, "The body is not valid JSON"),
     "unauthenticated": (401, "A valid API key is needed"),
+    "bad_signature": (401, "The message is not signed as it should be"),
+    "not_a_decider": (403, "Somebody else is to decide this"),
     "forbidden": (403, "The API key may not do that"),
+    "lease_not_found": (404, "There is no such lease"),
+    "burst_off": (409, "Burst is switched off, or not configured for that"),
+    "box_refused": (403, "No box of that kind is waited for"),
     "not_found": (404, "There is nothing at this address"),
     "turn_not_found": (404, "There is no such turn"),
     "conversation_not_found": (404, "There is no such conversation"),
@@ -31,20 +36,29 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "card_not_found": (404, "There is no such GPU card"),
     "call_not_found": (404, "Nothing of that id waits"),
     "service_not_found": (404, "There is no such service"),
+    "approval_not_found": (404, "There is no such approval"),
+    "grant_not_found": (404, "There is no such grant"),
+    "webhook_not_found": (404, "There is no such webhook"),
+    "person_not_found": (404, "There is no such person"),
     "method_not_allowed": (405, "This address does not take that method"),
     "idempotency_conflict": (409, "The idempotency key belongs to another request"),
     "job_ended": (409, "The job has ended"),
+    "approval_closed": (409, "The approval is decided already"),
+    "too_many_webhooks": (409, "There are as many webhooks as there may be"),
     "not_waiting": (409, "It does not wait any more"),
     "card_refused": (409, "The GPU card refuses"),
+    "burst_not_configured": (409, "No box is rented for that"),
     "body_too_large": (413, "The body is too large"),
     "body_too_deep": (413, "The body is nested too deeply"),
     "unsupported_media_type": (415, "The body must be JSON"),
     "invalid_request": (422, "The request is not valid"),
     "internal": (500, "Something broke on our side"),
+    "market_refused": (502, "The market that boxes are rented on refuses"),
     "store_unavailable": (503, "The database cannot be reached"),
     "scheduler_unavailable": (503, "Temporal cannot be reached"),
     "card_unavailable": (503, "The GPU card does not answer"),
     "memory_unavailable": (503, "Memory cannot be reached"),
+    "market_unavailable": (503, "The market that boxes are rented on cannot be reached"),
     "embedder_mismatch": (503, "Memory was made with another embedder"),
 }
 """Every problem that the API may answer with: its status and title, by its code."""
@@ -74,6 +88,8 @@ class Problem(HTTPException):
         super().__init__(status, detail, headers)
         self.code = code
         self.errors = errors
+        self.more: Mapping[str, Any] = {}
+        """Members of the problem beside those that all have."""
 
     def response(self, instance: str) -> Response:
         """The reply to the request for `instance`."""
@@ -88,6 +104,7 @@ class Problem(HTTPException):
             body["errors"] = [
                 {"field": _sayable(error.field), "message": _sayable(error.message)} for error in self.errors
             ]
+        body.update(self.more)
         return Response(orjson.dumps(body), self.status_code, self.headers, MEDIA_TYPE)
 
 

@@ -7,20 +7,28 @@ from typing import cast
 from fastapi import Request
 
 from activities.contracts.topology import Topology
+from api.approvals import Approvals
 from api.cards import Cards
 from api.health import Health
 from api.heartbeats import Heartbeats
 from api.jobs import Jobs
+from api.leases import Leases
+from api.offers import OfferBook
 from api.remembering import Recollection
 from api.runs import TurnRuns
 from api.scheduling import Scheduling
+from api.telegram import TelegramHook
 from api.turns import Turns
 from api.waitlist import Waiting
+from infra.box.reception import Reception
+from infra.models.opening import ModelStores
 from infra.postgres.agents import PostgresAgents
 from infra.postgres.database import Database
 from infra.postgres.keys import PostgresKeys
 from infra.postgres.ledger import PostgresLedger
+from infra.postgres.people import PostgresPeople
 from infra.postgres.registry import PostgresRegistry
+from infra.postgres.webhooks import PostgresWebhooks
 from infra.redis_events import RedisEvents
 from infra.settings import Settings
 
@@ -46,6 +54,14 @@ class State:
     waiting: Waiting
     cards: Cards
     recollection: Recollection
+    approvals: Approvals
+    people: PostgresPeople
+    webhooks: PostgresWebhooks
+    offers: OfferBook
+    leases: Leases
+    models: ModelStores
+    reception: Reception
+    telegram: TelegramHook | None
     closing: asyncio.Event
 
 

@@ -3,6 +3,7 @@
 import socket
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -65,6 +66,52 @@ class Settings(BaseSettings):
     """Whom swarms ask where neither they nor the configuration say; SWARM_BACKEND alone is understood too."""
     turn_timeout_seconds: int = Field(default=3600, ge=10)
 
+    vast_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("AITHER_VAST_API_KEY", "VAST_API_KEY", "vast_api_key")
+    )
+    """Of the account at Vast.ai whose boxes are rented; it never leaves this process but for the market itself."""
+    burst_master_key: SecretStr | None = Field(default=None, min_length=32)
+    """From which each lease's key is derived, and links to model files; `aither up` makes one."""
+    box_url: str | None = None
+    """Where rented boxes reach the API; without it (and `public_url`) our side collects what they have to say."""
+    box_reachable_hosts: tuple[str, ...] = ()
+    """Hosts that rented boxes reach though their names look internal: over a VPN, or on this machine in a trial."""
+
+    tailscale_client_id: str | None = None
+    """An OAuth client that makes a key for each rented box; without one boxes stay out of the overlay."""
+    tailscale_client_secret: SecretStr | None = None
+    tailscale_url: str = "https://api.tailscale.com"
+
+    models_dir: Path | None = None
+    """The directory behind `aither://models/`; `models` in the data directory unless it is said."""
+    models_s3_endpoint: str | None = None
+    models_s3_outside_endpoint: str | None = None
+    """The bucket's endpoint for boxes outside of the house, where that is another one."""
+    models_s3_bucket: str = "models"
+    models_s3_region: str = "us-east-1"
+    models_s3_access_key: str = ""
+    models_s3_secret_key: SecretStr | None = None
+    hf_endpoint: str = Field(
+        default="https://huggingface.co",
+        validation_alias=AliasChoices("AITHER_HF_ENDPOINT", "HF_ENDPOINT", "hf_endpoint"),
+    )
+    hf_token: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("AITHER_HF_TOKEN", "HF_TOKEN", "hf_token")
+    )
+    civitai_endpoint: str = "https://civitai.com"
+    civitai_token: SecretStr | None = None
+
+    telegram_token: SecretStr | None = None
+    """Of the bot that shows approvals; without one there is no Telegram."""
+    telegram_mode: Literal["polling", "webhook"] = "polling"
+    telegram_webhook_secret: SecretStr | None = None
+    """By which Telegram's calls of the webhook are known: 1 to 256 letters, digits, `_` and `-`."""
+    telegram_api_url: str = Field(default="https://api.telegram.org", pattern=r"^https?://[^\s?#]+$")
+    telegram_groups: str = Field(default="", pattern=r"^\s*(-\d{1,18}(\s*,\s*-\d{1,18})*)?\s*$")
+    """Ids of the groups, beside private chats, in which people may decide, with commas between them."""
+    allow_private_webhooks: bool = False
+    """Whether approvals may be told to addresses that are not public, and without TLS."""
+
     @property
     def configuration(self) -> Path | None:
         """The configuration file, None where there is none. One that is named may turn out to be missing."""
@@ -96,6 +143,11 @@ class Settings(BaseSettings):
             if self.redis_url
             else f"redis://{self.host}:{self.redis_port}/0"
         )
+
+    @property
+    def telegram_group_ids(self) -> frozenset[int]:
+        """The groups of `telegram_groups`."""
+        return frozenset(int(each) for each in self.telegram_groups.split(",") if each.strip())
 
     @property
     def api_url(self) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from temporalio.client import Client
 
+from activities.agreeing import AgreementActivities
+from activities.approving import ApprovalActivities
 from activities.cards import CardActivities
 from activities.chat import ChatActivities, ChatPorts
 from activities.contracts.backends import Backend
@@ -16,18 +18,22 @@ from activities.routing import RouterActivities
 from activities.running import RunningCalls
 from activities.turns import TurnActivities
 from infra.llm.backends import opening
+from infra.postgres.askers import PostgresAskers
 from infra.postgres.cards import PostgresCards
 from infra.postgres.database import Database
 from infra.postgres.ledger import PostgresLedger
 from infra.postgres.turns import PostgresTurns
+from infra.postman import WebhookPostman
 from infra.redis_events import RedisEvents
 from infra.settings import Settings
 from infra.temporal import connect
 from infra.topology import load_topology
+from workers.approving import approving
 from workers.breakers import BreakerBoard
 from workers.leases import CardLeases
 from workers.pools.desk import Desk
 from workers.starter import RowTurnStarter
+from workers.telegram_announcing import announcers
 from workflows.policy import budget, supervisor
 
 
@@ -46,6 +52,8 @@ class Composition:
     chat: ChatActivities
     router: RouterActivities
     turns: TurnActivities
+    agreeing: AgreementActivities
+    approving: ApprovalActivities
     cards: CardActivities
 
 
@@ -104,6 +112,7 @@ def wired(
         running=running,
         leases=CardLeases(connections.client),
     )
+    postman = WebhookPostman(allow_private=settings.allow_private_webhooks)
     starter = RowTurnStarter(connections.client, store, topology, settings, desk)
     return Composition(
         client=connections.client,
@@ -117,5 +126,16 @@ def wired(
         chat=ChatActivities(ports),
         router=RouterActivities(desk, store, breakers),
         turns=TurnActivities(store, connections.events, starter),
+        agreeing=AgreementActivities(
+            PostgresAskers(connections.database),
+            connections.events,
+            lambda approval_id: f"{settings.api_url}/v1/approvals/{approval_id}",
+        ),
+        approving=approving(
+            connections.client,
+            connections.database,
+            postman,
+            announcers(settings, connections.database, connections.client),
+        ),
         cards=CardActivities(PostgresCards(connections.database)),
     )

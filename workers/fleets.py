@@ -10,12 +10,15 @@ from infra.build import build_id
 from workers.composition import Composition
 from workers.pools.slots import pool_tuner
 from workers.sandbox import workflow_runner
+from workflows.approval import ApprovalWorkflow
 from workflows.gpu_card import GpuCardWorkflow
 from workflows.names import Queue
 from workflows.swarm import SwarmWorkflow
 from workflows.swarm_worker import SwarmWorkerWorkflow
 from workflows.sweep import SweepTurnsWorkflow
+from workflows.sweep_approvals import SweepApprovalsWorkflow
 from workflows.sweep_jobs import SweepJobsWorkflow
+from workflows.telegram_card import TelegramCardWorkflow
 from workflows.turn import UserTurnWorkflow
 
 GRACE = timedelta(seconds=10)
@@ -35,11 +38,15 @@ class Fleet(StrEnum):
     POOLS = "pools"
     MEMORY = "memory"
     """The swarm's ledger and memory: see `workers.memory`."""
+    TELEGRAM = "telegram"
+    """Approvals as cards, where a bot is configured: see `workers.telegram`."""
+    BURST = "burst"
+    """Leases of rented boxes, where burst is configured: see `workers.burst`."""
     CARDS = "cards"
     """A process of its own on each machine that has cards: see `workers.card_host`."""
 
 
-USUAL = (Fleet.TURNS, Fleet.POOLS, Fleet.MEMORY)
+USUAL = (Fleet.TURNS, Fleet.POOLS, Fleet.MEMORY, Fleet.TELEGRAM, Fleet.BURST)
 """What a process runs that is not told what to run. The models on a card outlive its restart."""
 
 
@@ -57,12 +64,18 @@ def turns_workers(parts: Composition) -> Sequence[Worker]:
                 SwarmWorkflow,
                 SwarmWorkerWorkflow,
                 SweepJobsWorkflow,
+                ApprovalWorkflow,
+                SweepApprovalsWorkflow,
+                TelegramCardWorkflow,
             ],
             activities=[
                 parts.turns.end_turn,
                 parts.turns.start_turn,
                 parts.turns.sweep_turns,
+                parts.agreeing.turn_asker,
+                parts.agreeing.tell_waiting,
                 parts.cards.publish_card,
+                *parts.approving.all,
             ],
             workflow_runner=workflow_runner(),
             graceful_shutdown_timeout=GRACE,

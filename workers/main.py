@@ -23,6 +23,7 @@ from infra.redis_events import RedisEvents
 from infra.settings import Settings, settings
 from infra.topology import load_topology
 from workers.barring import tell_barred
+from workers.burst import leasing
 from workers.card_host import NoCardsHere, card_host
 from workers.cards import ensure_cards
 from workers.composition import compose
@@ -31,6 +32,7 @@ from workers.memory import remembering
 from workers.pools.serving import served
 from workers.registering import told_by_worker
 from workers.schedules import ensure_schedules
+from workers.telegram import telegram
 
 log = logging.getLogger("workers")
 
@@ -73,6 +75,10 @@ async def _start(fleets: list[Fleet], running: AsyncExitStack) -> list[Worker]:
         await running.enter_async_context(worker)
     if Fleet.MEMORY in fleets:
         await running.enter_async_context(remembering(parts, settings()))
+    if Fleet.TELEGRAM in fleets:
+        await running.enter_async_context(telegram(settings(), parts.database, parts.client))
+    if Fleet.BURST in fleets:
+        await running.enter_async_context(leasing(parts, settings()))
     if Fleet.TURNS in fleets:
         await ensure_schedules(parts.client)
         await ensure_cards(parts.client, parts.topology)
@@ -116,7 +122,7 @@ def main() -> None:
         action="append",
         type=Fleet,
         choices=list(Fleet),
-        help="a fleet to run; may be repeated (default: turns, pools and memory)",
+        help="a fleet to run; may be repeated (default: turns, pools, memory, telegram and burst)",
     )
     fleets: list[Fleet] = parser.parse_args().fleet or list(USUAL)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

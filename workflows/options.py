@@ -4,11 +4,12 @@ from datetime import timedelta
 from typing import TypedDict
 
 from temporalio.common import Priority, RetryPolicy
+from temporalio.workflow import ActivityCancellationType
 
 from activities.contracts.backends import Rung
 from activities.contracts.cards import CardSpec, MoveAsk
 from activities.contracts.turn import TurnInput
-from workflows.names import host_queue
+from workflows.names import Queue, host_queue
 from workflows.policy.urgency import Stage
 
 PERSISTENT = RetryPolicy(
@@ -25,6 +26,8 @@ ROUTER_LIMIT = timedelta(seconds=4)
 CALL_GRACE = timedelta(seconds=30)
 MOVE_GRACE = timedelta(minutes=2)
 """Beside the start of one resident: moves of one host wait for each other."""
+MARKET_LIMIT = timedelta(minutes=5)
+"""A list of many pages takes its time; each call to the market has its own, shorter limit."""
 INSPECT_LIMIT = timedelta(minutes=1)
 
 
@@ -82,6 +85,81 @@ def store_options() -> ActivityOptions:
         retry_policy=PERSISTENT,
         priority=Priority.default,
     )
+
+
+def approval_options() -> ActivityOptions:
+    """A short call to our own stores, for a workflow on whichever queue."""
+    return ActivityOptions(
+        task_queue=Queue.TURNS,
+        schedule_to_start_timeout=None,
+        start_to_close_timeout=timedelta(seconds=30),
+        heartbeat_timeout=None,
+        retry_policy=PERSISTENT,
+        priority=Priority.default,
+    )
+
+
+class OutsideOptions(TypedDict):
+    """What `workflow.execute_activity` takes for a call to somebody else's machine."""
+
+    task_queue: str
+    start_to_close_timeout: timedelta
+    schedule_to_close_timeout: timedelta | None
+    retry_policy: RetryPolicy
+    cancellation_type: ActivityCancellationType
+
+
+def announce_options() -> OutsideOptions:
+    """People are told for as long as the approval is open. One that is cancelled has ended when it says so."""
+    return _outside(timedelta(minutes=2), None, _PATIENT)
+
+
+def settle_options() -> OutsideOptions:
+    """An outcome is shown for as long as somebody may look for it."""
+    return _outside(timedelta(minutes=2), timedelta(days=2), _PATIENT)
+
+
+def webhook_options() -> OutsideOptions:
+    """A webhook is tried for about nine hours."""
+    return _outside(timedelta(seconds=30), None, _POST)
+
+
+_PATIENT = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(minutes=1)
+)
+_POST = RetryPolicy(
+    initial_interval=timedelta(milliseconds=500),
+    backoff_coefficient=3.0,
+    maximum_interval=timedelta(hours=1),
+    maximum_attempts=18,
+)
+
+
+def _outside(call: timedelta, whole: timedelta | None, retries: RetryPolicy) -> OutsideOptions:
+    return OutsideOptions(
+        task_queue=Queue.TURNS,
+        start_to_close_timeout=call,
+        schedule_to_close_timeout=whole,
+        retry_policy=retries,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
+
+
+def lease_options() -> ActivityOptions:
+    """On the leases' queue: the market, our stores, or both. A lease waits for them as long as it has to."""
+    return ActivityOptions(
+        task_queue=None,
+        schedule_to_start_timeout=None,
+        start_to_close_timeout=MARKET_LIMIT,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=PERSISTENT,
+        priority=Priority.default,
+    )
+
+
+def order_options() -> ActivityOptions:
+    """As `lease_options`, and never again: an order that is sent twice may be two boxes."""
+    return {**lease_options(), "retry_policy": RetryPolicy(maximum_attempts=1)}
 
 
 def move_options(host: str, ask: MoveAsk) -> ActivityOptions:

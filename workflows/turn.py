@@ -22,11 +22,12 @@ from activities.contracts.turn import (
     TurnOutcome,
     TurnStatus,
 )
+from workflows.agreeing import agreement
 from workflows.attributes import EFFORT, MODEL, RUNG, STATUS
 from workflows.holding import HoldDenied, hold_lease
 from workflows.names import CHAT, END_TURN, ROUTE_TURN, START_TURN, USER_TURN
 from workflows.options import chat_options, route_options, store_options
-from workflows.policy.climb import Agreed, Ask, Compose, Fail, Finish, Pause, SeekAgreement, Seen, Skip
+from workflows.policy.climb import Ask, Compose, Fail, Finish, Pause, SeekAgreement, Seen, Skip
 from workflows.policy.ladder import begin, decide
 from workflows.policy.seen import NO_ROOM, observe
 from workflows.policy.steps import (
@@ -36,6 +37,7 @@ from workflows.policy.steps import (
     left_card,
     left_waiting,
     seen_of,
+    sight_after_asking,
     sight_after_waiting,
     skipped_hop,
     step_for,
@@ -94,7 +96,9 @@ class UserTurnWorkflow:
                     await workflow.sleep(timedelta(seconds=seconds))
                     sight = sight_after_waiting(sight, decision.rung.backend)
                 case SeekAgreement():
-                    seen = Agreed(yes=False)
+                    asked_at = workflow.time()
+                    seen = await agreement(turn, decision)
+                    sight = sight_after_asking(sight, workflow.time() - asked_at)
                 case Finish(answer_step=step):
                     return await self._end(turn, TurnStatus.COMPLETED, answer_step=step)
                 case Fail(code=code, why=why):

@@ -14,6 +14,7 @@ class EventKind(StrEnum):
     """Event names as they stand in the SSE stream."""
 
     TURN_STARTED = "turn.started"
+    TURN_WAITING = "turn.waiting_for_approval"
     HOP_STARTED = "hop.started"
     HOP_RESTARTED = "hop.restarted"
     TOKEN = "token"
@@ -33,7 +34,9 @@ class TurnEvent:
     """One event as a reader gets it. `id` resumes the stream after it; `data` is a JSON object.
 
     A token's data is `{"text", "offset"}` (offset: characters of answer before it), with `tool_calls` or
-    `logprobs` where the model gave them. The three ends carry the whole turn as the API shows it.
+    `logprobs` where the model gave them. While a person is asked before a rung is, `turn.waiting_for_approval`
+    says by which approval; whatever comes after it says that this is over. The three ends carry the whole turn as
+    the API shows it.
     """
 
     id: str

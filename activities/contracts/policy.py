@@ -10,6 +10,9 @@ from enum import StrEnum
 
 from activities.contracts.backends import Ladder, Price
 
+APPROVAL_PATIENCE = timedelta(minutes=5)
+"""How long a turn waits for a person, unless the configuration says: clients of chat completions give up after ten."""
+
 
 class Intent(StrEnum):
     """What a prompt wants done, seen from the one who has to do it.
@@ -97,12 +100,24 @@ class Spending:
     month_reserved: int = 0
 
 
+class ApproveCloud(StrEnum):
+    """Whether a person must agree before a turn leaves the building, the stricter later.
+
+    NEVER: nobody is asked. ASK: somebody is, unless an earlier yes reaches so far. ALWAYS: every turn anew.
+    """
+
+    NEVER = "never"
+    ASK = "ask"
+    ALWAYS = "always"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnPolicy:
     """What one turn may do, as its request, its key and its tenant say together.
 
-    The allow-lists bound whom it may ask; `None` allows all, an empty one none. Someone must agree before a
-    cloud rung if `approve_cloud`, and before a call that could cost more than `approve_above_usd`.
+    The allow-lists bound whom it may ask; `None` allows all, an empty one none. Whether somebody must agree before
+    a cloud rung is asked says `approve_cloud` (true and false, as it was written once, are read as ASK and NEVER);
+    before a call that could cost more than `approve_above_usd` somebody must as well.
     `compose` has the orchestrator put the reasoner's answer into its own words.
     """
 
@@ -110,9 +125,12 @@ class TurnPolicy:
     allowed_models: tuple[str, ...] | None = None
     allowed_backends: tuple[str, ...] | None = None
     caps: Caps = field(default_factory=Caps)
-    approve_cloud: bool = False
+    approve_cloud: ApproveCloud | bool = ApproveCloud.NEVER
     approve_above_usd: float | None = None
     compose: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "approve_cloud", approval_said(self.approve_cloud))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +147,19 @@ class Bounds:
     max_usd_month: float | None = None
     allowed_models: tuple[str, ...] | None = None
     allowed_backends: tuple[str, ...] | None = None
-    approve_cloud: bool | None = None
+    approve_cloud: ApproveCloud | bool | None = None
     approve_above_usd: float | None = None
     compose: bool | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "approve_cloud", approval_said(self.approve_cloud))
+
+
+def approval_said(said: ApproveCloud | bool | None) -> ApproveCloud | None:
+    """What is said of approving the cloud, in today's words; None where nothing is."""
+    if isinstance(said, bool):
+        return ApproveCloud.ASK if said else ApproveCloud.NEVER
+    return said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +233,7 @@ class ClimbPlan:
 
     `terms` names every backend of the ladder. A rung is too small if its window cannot hold the prompt and
     `least_answer_tokens`. A call that has waited for `aging` in a pool's queue becomes one step more urgent;
-    None keeps its priority.
+    None keeps its priority. A person who has to agree to a rung is waited for `approval_patience` at most.
     """
 
     ladder: Ladder
@@ -216,3 +244,4 @@ class ClimbPlan:
     repeats: RepeatRules = field(default_factory=RepeatRules)
     least_answer_tokens: int = 64
     aging: timedelta | None = None
+    approval_patience: timedelta = APPROVAL_PATIENCE

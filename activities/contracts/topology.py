@@ -6,9 +6,16 @@ from datetime import timedelta
 from enum import StrEnum
 
 from activities.contracts.backends import Backend, Ladder, Price
+from activities.contracts.bursting import Burst
 from activities.contracts.cards import CardSpec, Resident
 from activities.contracts.jobs import RoleCall
-from activities.contracts.policy import BreakerRules, EffortBands, RepeatRules, TurnPolicy
+from activities.contracts.policy import (
+    APPROVAL_PATIENCE,
+    BreakerRules,
+    EffortBands,
+    RepeatRules,
+    TurnPolicy,
+)
 from activities.contracts.swarm import Role
 
 AGING = timedelta(seconds=60)
@@ -36,7 +43,7 @@ class Topology:
 
     `turn_policy` is what a turn goes by where its key, its tenant and its request say nothing, and
     `default_effort` its effort where nobody gives or estimates one. A call that has waited for `aging` becomes
-    one step more urgent; None keeps its priority.
+    one step more urgent; None keeps its priority. A turn waits `approval_patience` for a person.
     """
 
     backends: tuple[Backend, ...]
@@ -51,8 +58,10 @@ class Topology:
     repeats: RepeatRules = field(default_factory=RepeatRules)
     turn_policy: TurnPolicy = field(default_factory=TurnPolicy)
     aging: timedelta | None = AGING
+    approval_patience: timedelta = APPROVAL_PATIENCE
     cards: tuple[CardSpec, ...] = ()
     swarm_roles: Mapping[Role, RoleCall] = field(default_factory=dict[Role, RoleCall])
+    burst: Burst = field(default_factory=Burst)
 
     def backend(self, name: str) -> Backend:
         """The backend of that name; KeyError when there is none."""

@@ -105,7 +105,8 @@ class ChatStep:
     step whose model handed the question on, `compose_step` the one whose answer is to be put into the
     orchestrator's words, `continue_step` the one whose text broke off and is gone on from. `avoid` are the
     members of the rung's pool that have failed it already; `waited_ms` is how long it has waited in the pool's
-    queue before this was scheduled.
+    queue before this was scheduled. `most_nano` nano-dollars may be set aside for the call, and no more before
+    somebody has agreed to it; None where nobody need.
     """
 
     turn_id: str
@@ -123,6 +124,7 @@ class ChatStep:
     local_only: bool = False
     max_tokens: int = 1024
     caps: Caps = field(default_factory=Caps)
+    most_nano: int | None = None
     avoid: tuple[str, ...] = ()
     waited_ms: int = 0
     lease: Lease | None = None
@@ -143,7 +145,8 @@ class ChatResult:
     `ended` says that the turn's end is recorded and its client told, so nothing remains but to close. A
     backend's failure is a result, not an exception: what follows from it is the ladder's decision. `pulled`:
     the model handed the question on. `flaw` is the supervisor's judgement of an answer, which may not go out
-    unless `usable`. `broke_off` says that a failed call's text so far is kept under its step, `elsewhere` that
+    unless `usable`. `needs_nano` is what a call could have cost that was not made, as somebody must agree to that
+    first. `broke_off` says that a failed call's text so far is kept under its step, `elsewhere` that
     another member of the pool may do what the hop's backend did not.
     """
 
@@ -153,6 +156,7 @@ class ChatResult:
     flaw: str | None = None
     usable: bool = True
     error: TurnError | None = None
+    needs_nano: int | None = None
     retry_after: timedelta | None = None
     broke_off: bool = False
     elsewhere: bool = False

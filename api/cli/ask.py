@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -107,6 +108,9 @@ class Asking:
         )
 
     def _show(self, kind: str, data: dict[str, Any]) -> None:
+        if kind == "turn.waiting_for_approval" and not (self._as_json and self._shows):
+            self._break_line()
+            self._note(waits(data))
         if not self._shows:
             return
         if self._as_json:
@@ -158,6 +162,15 @@ class Asking:
 
     def _note(self, text: str) -> None:
         sys.stderr.write(f"{self._dim}{text}{self._off}\n")
+
+
+def waits(waiting: dict[str, Any]) -> str:
+    """What a turn waits for, and how to say yes or no."""
+    until = datetime.fromisoformat(waiting["deadline"]).astimezone()
+    return (
+        f"— waiting for a person until {until:%H:%M}: {waiting['title']}\n"
+        f"  aither approvals approve {waiting['approval_id']}, or deny —"
+    )
 
 
 def _question(given: str) -> str:

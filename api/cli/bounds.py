@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -35,9 +35,9 @@ BackendAllow = Annotated[
     typer.Option(metavar="BACKEND", help="The same of backends, by the names in aither.toml."),
 ]
 ApproveCloud = Annotated[
-    bool | None,
+    Literal["never", "ask", "always"] | None,
     typer.Option(
-        "--approve-cloud/--no-approve-cloud", help="Someone must agree before anything leaves the building."
+        help="Whether someone must agree before anything leaves the building; an earlier yes does for `ask`."
     ),
 ]
 ApproveAboveUsd = Annotated[
@@ -53,14 +53,16 @@ def bounds_from(
     **given: Any,
 ) -> Bounds:
     """The bounds that the options say; ends the command where they name what is not configured."""
-    from activities.contracts.policy import Bounds
+    from activities.contracts import policy
 
     for name, value in given.items():
         if isinstance(value, float) and not math.isfinite(value):
             fail(ExitCode.USAGE, f"--{name.replace('_', '-')} must be an amount of money")
     if model_allow or backend_allow or ladder:
         _check_names(model_allow or [], backend_allow or [], ladder)
-    return Bounds(
+    if given.get("approve_cloud") is not None:
+        given["approve_cloud"] = policy.ApproveCloud(given["approve_cloud"])
+    return policy.Bounds(
         allowed_models=tuple(model_allow) if model_allow else None,
         allowed_backends=tuple(backend_allow) if backend_allow else None,
         **given,
@@ -76,11 +78,18 @@ def in_words(bounds: dict[str, Any]) -> str:
         _money("a month", bounds.get("max_usd_month")),
         _only("models", bounds.get("allowed_models")),
         _only("backends", bounds.get("allowed_backends")),
-        "the cloud needs someone's agreement" if bounds.get("approve_cloud") else "",
+        _CLOUD.get(bounds.get("approve_cloud"), ""),
         _money("a call unless someone agrees", bounds.get("approve_above_usd")),
         "the reasoner's answer is composed" if bounds.get("compose") else "",
     ]
     return "; ".join(filter(None, said)) or "—"
+
+
+_CLOUD: dict[str | bool | None, str] = {
+    **dict.fromkeys(("ask", True), "the cloud needs someone's agreement"),
+    "always": "the cloud needs someone's agreement, each turn anew",
+}
+"""Turns from before have true where it now says `ask`."""
 
 
 def _money(span: str, usd: float | None) -> str:

@@ -157,6 +157,11 @@ class Client:
         """What comes of posting `body` to `path`."""
         return self._json("POST", path, json=body)
 
+    def delete(self, path: str, **parameters: Any) -> Any:
+        """What comes of deleting what is at `path`; None where that is nothing."""
+        said = {name: value for name, value in parameters.items() if value is not None}
+        return self._json("DELETE", path, params=said)
+
     def turn(self, turn_id: str) -> Any:
         """The turn as it stands."""
         return self._json("GET", f"/v1/turns/{quote(turn_id, safe='')}")
@@ -221,7 +226,7 @@ class Client:
 
     def _checked(self, reply: httpx2.Response) -> Any:
         if reply.is_success:
-            return reply.json()
+            return reply.json() if reply.content else None
         try:
             problem: dict[str, Any] = reply.json()
         except ValueError:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from activities.contracts.policy import ApproveCloud
 from api.cli.client import coloured
 from infra.config.durations import written
 
@@ -150,6 +151,10 @@ def _rules(topology: Topology) -> Table:
         ("breaker", _breaker(topology)),
         ("repeats", _repeats(topology)),
         ("scheduling", _scheduling(topology)),
+        (
+            "approvals",
+            f"a turn waits {written(topology.approval_patience)} for a person, if it lives so long",
+        ),
     ):
         _add(table, name, told)
     return table
@@ -184,8 +189,9 @@ def _policy(topology: Topology) -> str:
         "nothing leaves the building" if policy.local_only else "may leave the building",
         "the reasoner's answer is composed" if policy.compose else "the reasoner's answer goes out as it is",
     ]
-    if policy.approve_cloud:
-        told.append("cloud calls need agreement")
+    if policy.approve_cloud is not ApproveCloud.NEVER:
+        anew = ", each turn anew" if policy.approve_cloud is ApproveCloud.ALWAYS else ""
+        told.append(f"cloud calls need agreement{anew}")
     if policy.approve_above_usd is not None:
         told.append(f"calls above ${policy.approve_above_usd:g} need agreement")
     for kind, names in (("models", policy.allowed_models), ("backends", policy.allowed_backends)):

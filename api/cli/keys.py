@@ -57,6 +57,14 @@ def create(
         Literal["user", "service", "operator"],
         typer.Option(help="What it may do beside asking: join as a model server, or run the house."),
     ] = "user",
+    person: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="As whom it decides approvals; `aither people` knows them.",
+            show_default=False,
+        ),
+    ] = None,
     local_only: LocalOnly = None,
     max_usd: MaxUsd = None,
     max_usd_day: MaxUsdDay = None,
@@ -88,7 +96,13 @@ def create(
         data_dir,
         tenant,
         lambda keys: keys.create(
-            tenant, name, priority_ceiling=priority_ceiling, bounds=bounds, ladder=ladder, role=Role(role)
+            tenant,
+            name,
+            priority_ceiling=priority_ceiling,
+            bounds=bounds,
+            ladder=ladder,
+            role=Role(role),
+            person=person,
         ),
     )
     if as_json:
@@ -159,6 +173,7 @@ def _shown(key: ApiKey, tenant: str) -> dict[str, Any]:
         "tenant": tenant,
         "shown": key.shown,
         "role": key.role.value,
+        "person": key.person,
         "priority_ceiling": key.priority_ceiling,
         "ladder": key.ladder,
         "policy": asdict(key.bounds),

@@ -79,6 +79,9 @@ def _ending(turn: dict[str, Any]) -> Iterator[str]:
         yield f"The answer is {turn['answer']['model']}'s, from {turn['answer']['backend']}{rest}."
     elif turn["status"] == "failed":
         yield f"It failed: {turn['error']['message']} [{turn['error']['code']}]."
+    elif waiting := turn.get("waiting_for"):
+        yield f"It waits for a person, until {waiting['deadline']}: {waiting['title']}."
+        yield f"Say it with: aither approvals approve {waiting['approval_id']}, or deny."
     else:
         yield f"It is {turn['status']}."
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 from msgspec.structs import asdict
 
-from activities.contracts.policy import Bounds
+from activities.contracts.policy import ApproveCloud, Bounds
 from api.openai_compat.strict import Strict
 from api.policies import MOST_NAMES, MOST_USD
 
@@ -22,7 +22,7 @@ class PolicyExtension(Strict, frozen=True, kw_only=True):
     max_usd_month: Usd | None = None
     allowed_models: Names | None = None
     allowed_backends: Names | None = None
-    approve_cloud: bool | None = None
+    approve_cloud: ApproveCloud | bool | None = None
     approve_above_usd: Usd | None = None
     compose: bool | None = None
 

@@ -36,7 +36,8 @@ data: {"text": "Because", "offset": 0}
     responses={
         200: {
             "description": "Events (SSE) up to the turn's end: `turn.started`, `hop.started`, "
-            "`hop.restarted`, `token`, `hop.ended`, and one of `turn.completed`, `turn.failed`, `turn.cancelled`.",
+            "`hop.restarted`, `token`, `hop.ended`, `turn.waiting_for_approval` while a person is asked, and one of "
+            "`turn.completed`, `turn.failed`, `turn.cancelled`.",
             "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
         },
         204: {"description": "The event that was resumed after was the last one."},

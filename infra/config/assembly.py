@@ -6,6 +6,7 @@ from dataclasses import replace
 from activities.contracts.backends import Backend, Ladder, Rung
 from activities.contracts.topology import Topology
 from infra.config.backends import read_backends
+from infra.config.burst import read_burst
 from infra.config.cards import read_cards, unclear_residents
 from infra.config.checks import pools_of, shared_pools, unclear_ladders, unclear_models
 from infra.config.document import Document
@@ -38,12 +39,14 @@ def assembled(document: Document, default: Topology) -> Topology:
     backends = _backends(written.backends, written.names, steps, default)
     rules = read_rules(root, backends, written.names | set(backends))
     swarm_roles = read_swarm(root, backends, ladders)
+    burst = read_burst(root)
     root.close()
     pools = pools_of(backends, steps, findings)
     taken = {default.embedding_model} if default.embedding_model else set[str]()
     findings += shared_pools(backends, pools)
     findings += unclear_models(backends, pools, taken)
     findings += unclear_residents(written.backends, cards)
+    findings += burst.unclear(backends, pools)
     findings += unclear_ladders(ladders, default_ladder, backends, names)
     if findings:
         raise ConfigError(document.file, document.placed(findings))
@@ -61,8 +64,10 @@ def assembled(document: Document, default: Topology) -> Topology:
         repeats=rules.repeats,
         turn_policy=rules.turn_policy,
         aging=rules.aging,
+        approval_patience=rules.approval_patience,
         cards=cards.cards,
         swarm_roles=swarm_roles,
+        burst=burst.placed(backends, pools),
     )
     # Which rung needs a hold is known once cards and backends are.
     return replace(

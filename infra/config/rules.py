@@ -1,4 +1,4 @@
-"""`[effort]`, `[breaker]`, `[repeats]`, `[scheduling]`, `[money]` and `[policy]`: the rules of turns."""
+"""`[effort]`, `[breaker]`, `[repeats]`, `[scheduling]`, `[money]`, `[policy]`, `[approvals]`: the rules of turns."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,15 @@ from datetime import timedelta
 from typing import cast
 
 from activities.contracts.backends import Backend
-from activities.contracts.policy import BreakerRules, Caps, EffortBands, RepeatRules, TurnPolicy
+from activities.contracts.policy import (
+    APPROVAL_PATIENCE,
+    ApproveCloud,
+    BreakerRules,
+    Caps,
+    EffortBands,
+    RepeatRules,
+    TurnPolicy,
+)
 from activities.contracts.topology import AGING, Reference, RouterKind
 from infra.config.backends import read_price
 from infra.config.durations import written
@@ -16,6 +24,7 @@ from infra.config.table import Table, kind
 OFF = 11
 """One more than the highest effort."""
 LEAST_AGING = timedelta(milliseconds=100)
+LEAST_APPROVAL_PATIENCE = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +37,7 @@ class Rules:
     breaker: BreakerRules
     repeats: RepeatRules
     aging: timedelta | None
+    approval_patience: timedelta
     turn_policy: TurnPolicy
     reference: Reference | None
 
@@ -54,6 +64,7 @@ def read_rules(root: Table, backends: Mapping[str, Backend], names: Collection[s
         breaker=_breaker(root.section("breaker")),
         repeats=_repeats(root.section("repeats")),
         aging=_aging(root.section("scheduling")),
+        approval_patience=_approval_patience(root.section("approvals")),
         turn_policy=_policy(root.section("policy"), caps, backends, names),
         reference=reference,
     )
@@ -133,6 +144,23 @@ def _aging(table: Table) -> timedelta | None:
     return aging
 
 
+def _approval_patience(table: Table) -> timedelta:
+    """How long a turn waits for a person; its own lifetime bounds that as well."""
+    patience = table.length("patience", APPROVAL_PATIENCE)
+    table.close()
+    if patience < LEAST_APPROVAL_PATIENCE:
+        table.wrong(f"at least {written(LEAST_APPROVAL_PATIENCE)} is wanted", "patience")
+    return patience
+
+
+def _approve_cloud(table: Table) -> ApproveCloud:
+    """One of the words; true and false, as it was written once, still mean what they did."""
+    value = table.raw("approve_cloud")
+    if isinstance(value, bool):
+        return ApproveCloud.ASK if value else ApproveCloud.NEVER
+    return table.choice("approve_cloud", ApproveCloud.NEVER)
+
+
 def _policy(table: Table, caps: Caps, backends: Mapping[str, Backend], names: Collection[str]) -> TurnPolicy:
     models = {backend.model for backend in backends.values() if backend.model}
     policy = TurnPolicy(
@@ -140,7 +168,7 @@ def _policy(table: Table, caps: Caps, backends: Mapping[str, Backend], names: Co
         allowed_models=_listed(table, "allowed_models", models),
         allowed_backends=_listed(table, "allowed_backends", names),
         caps=caps,
-        approve_cloud=table.flag("approve_cloud", False),
+        approve_cloud=_approve_cloud(table),
         approve_above_usd=table.number("approve_above_usd", None, least=0),
         compose=table.flag("compose", False),
     )

@@ -203,6 +203,10 @@ class Table:
         self._known.append(key)
         return self._values.get(key)
 
+    def names(self) -> tuple[str, ...]:
+        """The keys that are written there, whatever they are."""
+        return tuple(self._values)
+
     def close(self, hints: Mapping[str, str] | None = None) -> None:
         """Notes every key that nobody asked for, with a hint where there is one for it."""
         for key in self._values:

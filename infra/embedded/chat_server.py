@@ -32,6 +32,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--model-name", required=True)
+    parser.add_argument("--weights", help="another model's GGUF file than the one that is carried")
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--window", type=int, default=8192, help="tokens of one slot, prompt included")
     parser.add_argument("--threads", type=int, default=1)
@@ -46,7 +47,7 @@ def serve(asked: argparse.Namespace) -> None:
     # Before the engine starts its threads, which inherit the mask: the signal then waits for sigwait below.
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     params = xllamacpp.CommonParams()
-    params.model.path = str(carried.chat_weights())
+    params.model.path = asked.weights or str(carried.chat_weights())
     params.model_alias = {asked.model_name}
     params.hostnames = [asked.host]
     params.port = asked.port

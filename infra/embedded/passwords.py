@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from infra.embedded.layout import Layout, read_json, write_private_json
 
@@ -18,20 +18,21 @@ class Passwords:
     postgres_admin: str
     postgres_app: str
     redis: str
+    burst_master: str = ""
+    """From which the keys of rented boxes are derived."""
 
 
 def load_or_make(layout: Layout) -> Passwords:
-    """The passwords of this data directory; made on first use, and never changed after."""
+    """The passwords of this data directory; made on first use, and never changed after.
+
+    A directory that is older than rented boxes gets their key when it is first missed.
+    """
     known = read_json(layout.secrets_file)
-    if known is not None:
+    if known is not None and "burst_master" in known:
         return Passwords(**{name: known[name] for name in Passwords.__slots__})
-    made = Passwords(
-        postgres_admin=secrets.token_urlsafe(24),
-        postgres_app=secrets.token_urlsafe(24),
-        redis=secrets.token_urlsafe(24),
-    )
-    write_private_json(layout.secrets_file, asdict(made))
-    return made
+    made = {name: secrets.token_urlsafe(24) for name in Passwords.__slots__} | (known or {})
+    write_private_json(layout.secrets_file, made)
+    return Passwords(**{name: made[name] for name in Passwords.__slots__})
 
 
 def scram_verifier(password: str) -> str:

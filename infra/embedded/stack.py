@@ -228,5 +228,8 @@ def _application_env(layout: Layout, settings: Settings, passwords: Passwords) -
             "AITHER_HOST": settings.host,
             "AITHER_DATABASE_URL": _app_dsn(settings, passwords),
             "AITHER_REDIS_URL": settings.redis_url.get_secret_value() if settings.redis_url else redis,
+            "AITHER_BURST_MASTER_KEY": settings.burst_master_key.get_secret_value()
+            if settings.burst_master_key
+            else passwords.burst_master,
         }
     )

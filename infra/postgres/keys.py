@@ -15,6 +15,7 @@ from activities.contracts.policy import Bounds
 from activities.errors import AitherError
 from infra.ids import new_id
 from infra.postgres.database import Connection, Database
+from infra.postgres.people import PersonNotFound
 
 PREFIX = "ak_"
 CACHE_S = 5.0
@@ -44,7 +45,7 @@ class Caller:
     """Who is calling. `priority_ceiling` is the most urgent priority (1 to 5) that the key may ask for.
 
     `ladder` serves the model `auto`; None leaves that to the configuration. `fairness_weight` is the tenant's
-    share of a pool for which others wait too.
+    share of a pool for which others wait too. `person` is as whom the key decides approvals.
     """
 
     tenant_id: str
@@ -55,6 +56,7 @@ class Caller:
     ladder: str | None = None
     role: Role = Role.USER
     fairness_weight: float = 1.0
+    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class ApiKey:
     role: Role
     created_at: datetime
     revoked_at: datetime | None
+    person: str | None = None
 
 
 class PostgresKeys:
@@ -101,6 +104,7 @@ class PostgresKeys:
             ladder=row["ladder"],
             role=Role(row["role"]),
             fairness_weight=row["fairness_weight"],
+            person=row["person"],
         )
         if len(self._known) >= CACHE_SIZE:
             self._known.clear()
@@ -117,8 +121,9 @@ class PostgresKeys:
         bounds: Bounds = NO_BOUNDS,
         ladder: str | None = None,
         role: Role = Role.USER,
+        person: str | None = None,
     ) -> tuple[ApiKey, str]:
-        """A new key and its secret; the tenant is made where it is new."""
+        """A new key and its secret; the tenant is made where it is new. Raises `PersonNotFound`."""
         secret = PREFIX + secrets.token_urlsafe(32)
         key_id = new_id("key")
 
@@ -130,8 +135,9 @@ class PostgresKeys:
             )
             row = await connection.fetchrow(
                 "insert into aither.api_keys"
-                " (tenant_id, id, name, secret_sha256, shown, priority_ceiling, policy, ladder, role)"
-                " values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning *",
+                " (tenant_id, id, name, secret_sha256, shown, priority_ceiling, policy, ladder, role, person)"
+                " select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 where $10::text is null or exists ("
+                " select from aither.people where tenant_id = $1 and name = $10) returning *",
                 tenant_id,
                 key_id,
                 name,
@@ -141,8 +147,12 @@ class PostgresKeys:
                 said(bounds),
                 ladder,
                 role.value,
+                person,
             )
-            assert row is not None
+            if row is None:
+                raise PersonNotFound(
+                    f"there is nobody called {person}; `aither people add` makes a person known"
+                )
             return _api_key(row)
 
         return await self._db.in_tenant(tenant_id, query), secret
@@ -190,4 +200,5 @@ def _api_key(row: asyncpg.Record) -> ApiKey:
         role=Role(row["role"]),
         created_at=row["created_at"],
         revoked_at=row["revoked_at"],
+        person=row["person"],
     )

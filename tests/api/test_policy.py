@@ -78,7 +78,7 @@ async def test_everybodys_bounds_hold_and_none_is_lifted(shop: Api) -> None:
         "max_usd_month": None,
         "allowed_models": [LOCAL],
         "allowed_backends": None,
-        "approve_cloud": False,
+        "approve_cloud": "never",
         "approve_above_usd": None,
         "compose": True,
     }

@@ -8,7 +8,20 @@ from infra.postgres import keys
 from tests.api.conftest import Api, ask
 from tests.api.playing import never
 
-HOUSE = {"services", "shares", "cards"}
+HOUSE = {
+    "services",
+    "shares",
+    "cards",
+    "leases",
+    "lease_audit",
+    "lease_spend",
+    "boxes",
+    "box_nonces",
+    "box_refusals",
+    "telegram_updates",
+    "telegram_chats",
+    "telegram_leads",
+}
 """Tables of the installation's own: they belong to no tenant and name no tenant's anything."""
 
 
@@ -48,12 +61,14 @@ async def test_no_row_is_seen_without_a_tenant_and_only_its_own_with_one(
         ]
         assert {"tenants", "api_keys", "conversations", "turns", "answers"} <= set(tables)
         for table in set(tables) - HOUSE:
-            of = "id" if table == "tenants" else "tenant_id"
-            assert await connection.fetchval(f"select count(*) from aither.{table}") == 0
+            of = {"tenants": "id", "model_files": "scope"}.get(table, "tenant_id")
+            assert (
+                await connection.fetchval(f"select count(*) from aither.{table} where {of} <> 'shared'") == 0
+            )
             async with connection.transaction():
                 await connection.execute("select set_config('aither.tenant', 'acme', true)")
                 seen = await connection.fetch(f"select distinct {of} as tenant from aither.{table}")
-                assert {row["tenant"] for row in seen} <= {"acme"}
+                assert {row["tenant"] for row in seen} - {"shared"} <= {"acme"}
                 await _cannot_write(connection, table, of)
     finally:
         await connection.close()

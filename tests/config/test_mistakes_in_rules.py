@@ -137,7 +137,7 @@ price = {{ input_usd = 1, output_usd = 2, read_on = 2026-11-01 }}
         ("[policy]\nlocal = true", '2: policy.local: "local" is an unknown key; did you mean "local_only"?'),
         (
             "[ladder.auto]",
-            '1: ladder: "ladder" is an unknown key; did you mean "ladders"? allowed: backends,',
+            '1: ladder: "ladder" is an unknown key; did you mean "ladders"? allowed: approvals,',
         ),
         ("[[effort]]", "1: effort: a table is wanted, not an array"),
     ],

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from activities.contracts.backends import Backend, Locality, Price
-from activities.contracts.policy import BreakerRules, Caps, EffortBands, RepeatRules, TurnPolicy
+from activities.contracts.policy import (
+    ApproveCloud,
+    BreakerRules,
+    Caps,
+    EffortBands,
+    RepeatRules,
+    TurnPolicy,
+)
 from activities.contracts.topology import Reference, RouterKind, Topology
 from infra.config.assembly import assembled
 from infra.config.cautions import cautions
@@ -181,16 +188,19 @@ approve_cloud = true
 approve_above_usd = 0.1
 allowed_backends = []
 allowed_models = ["deepseek-v4-pro"]
+[approvals]
+patience = "4m"
 """)
     assert topology.bands == EffortBands(offer_from=6, require_from=11)
     assert (topology.router, topology.default_effort) == (RouterKind.MODEL, 4)
     assert topology.breaker == BreakerRules(failures_in_row=2, rate=1.0, first_open_s=0.5, calm_s=0.0)
     assert topology.repeats == RepeatRules(times=0, longest=timedelta(seconds=3))
     assert topology.aging == timedelta(seconds=90)
+    assert topology.approval_patience == timedelta(minutes=4)
     assert topology.turn_policy == TurnPolicy(
         local_only=True,
         compose=True,
-        approve_cloud=True,
+        approve_cloud=ApproveCloud.ASK,
         approve_above_usd=0.1,
         allowed_backends=(),
         allowed_models=("deepseek-v4-pro",),

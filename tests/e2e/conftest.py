@@ -41,6 +41,13 @@ slots = 12
 window_tokens = 200_000
 capabilities = ["tools", "prefill", "tokenize"]
 
+[backends.dear]
+dialect = "vllm"
+base_url = "{url}"
+model = "dear"
+slots = 12
+price = {{ input_usd = 2.0, output_usd = 10.0, read_on = 2026-11-01 }}
+
 [ladders.auto]
 answer = ["small"]
 reason = ["large"]
@@ -48,7 +55,7 @@ reason = ["large"]
 [repeats]
 times = 5
 """
-"""`small` goes on from a text that broke off, `plain` cannot; hard turns reach `large`."""
+"""`small` goes on from a text that broke off, `plain` cannot; hard turns reach `large`; `dear` costs something."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -255,9 +255,7 @@ async def test_a_release_beside_a_booking_gives_nothing_back_twice(books: Books)
     """Another reservation stands, so that a sum gone wrong would not even be negative."""
     await books.reserve(100)
     await books.reserve(100, 2)
-    book = (
-        "select aither.settle_spend($1,$2,1::smallint,'settled','cloud','cloud-model',false,60,60,1,1,0,0)"
-    )
+    book = "select aither.settle_spend($1,$2,1::smallint,'settled','cloud','cloud-model',false,60,60,1,1,0,0)"
 
     async def booked_while_released(connection: Connection) -> "asyncio.Task[None]":
         await connection.execute(book, books.tenant_id, books.turn_id)

@@ -6,7 +6,14 @@ from datetime import timedelta
 from hypothesis import strategies as st
 
 from activities.contracts.backends import Ladder, Price, Rung
-from activities.contracts.policy import BackendTerms, Caps, ClimbPlan, RepeatRules, TurnPolicy
+from activities.contracts.policy import (
+    ApproveCloud,
+    BackendTerms,
+    Caps,
+    ClimbPlan,
+    RepeatRules,
+    TurnPolicy,
+)
 from tests.policy.climbing import rung
 
 USD = st.none() | st.sampled_from([0.0, 0.001, 0.02, 1.0])
@@ -36,7 +43,7 @@ def plans(draw: st.DrawFn) -> ClimbPlan:
         local_only=draw(st.booleans()),
         allowed_models=draw(allowed),
         caps=Caps(turn_usd=draw(USD), tenant_day_usd=draw(USD), tenant_month_usd=draw(USD)),
-        approve_cloud=draw(st.booleans()),
+        approve_cloud=draw(st.sampled_from(ApproveCloud)),
         approve_above_usd=draw(USD),
         compose=draw(st.booleans()),
     )

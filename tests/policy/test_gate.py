@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from activities.contracts.policy import Barred, Caps, Spending, TurnPolicy
+from activities.contracts.policy import ApproveCloud, Barred, Caps, Spending, TurnPolicy
 from tests.policy.climbing import CLAUDE, DEEPSEEK, STANDBY, plan, walk
 from workflows.policy.climb import Answered, Ask, Fail, Failed, Pulled, Sight, Skip, SkipCode
 from workflows.policy.ladder import begin, decide
@@ -55,7 +55,7 @@ def test_a_cloud_rung_without_a_price_is_not_asked_under_a_cap() -> None:
 
 
 def test_someone_is_asked_to_agree_and_a_no_is_a_recorded_hop() -> None:
-    policy = TurnPolicy(approve_cloud=True)
+    policy = TurnPolicy(approve_cloud=ApproveCloud.ASK)
     answer = (CLAUDE, STANDBY)
     assert walk(plan(3, answer=answer, policy=policy), {}).told == [
         "seekagreement claude",
@@ -64,11 +64,16 @@ def test_someone_is_asked_to_agree_and_a_no_is_a_recorded_hop() -> None:
     ]
     refused = walk(plan(3, answer=answer, policy=policy), {}, agree=False)
     assert refused.told == ["seekagreement claude", "skip claude", "ask standby", "finish standby"]
+    skip = refused.decisions[1]
+    assert isinstance(skip, Skip)
+    assert (skip.code, skip.why) == (SkipCode.NOT_AGREED, "nobody agreed")
 
 
 def test_nobody_is_bothered_for_a_rung_that_could_not_be_asked() -> None:
     sight = Sight(barred=(Barred(backend="claude", why="open", retry_in_s=99),))
-    walked = walk(plan(3, answer=(CLAUDE, STANDBY), policy=TurnPolicy(approve_cloud=True)), {}, sight=sight)
+    walked = walk(
+        plan(3, answer=(CLAUDE, STANDBY), policy=TurnPolicy(approve_cloud=ApproveCloud.ASK)), {}, sight=sight
+    )
     assert walked.told[0] == "skip claude"
 
 

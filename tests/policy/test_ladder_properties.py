@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from activities.contracts.backends import Locality
 from activities.contracts.policy import (
+    ApproveCloud,
     Barred,
     ClimbPlan,
     Spending,
@@ -37,7 +38,9 @@ from workflows.policy.seen import MORE_TRIES, observe
 
 LASTING = ("backend_refused_key", "backend_rejected", "model_missing", "context_too_long", "answer_empty")
 CODES = (*LASTING, "backend_unavailable", "backend_timed_out", "backend_rate_limited", "no_room", "brand_new")
+TOO_DEAR = 10_000_000_000
 SEEN = st.one_of(
+    st.just(Failed(code="too_dear", needs_nano=TOO_DEAR)),
     st.just(Pulled()),
     st.builds(Answered, flaw=st.sampled_from([None, "cut", "malformed"])),
     st.builds(Answered, flaw=st.just("empty"), usable=st.just(False)),
@@ -113,16 +116,38 @@ def test_what_a_climb_keeps_to(plan: ClimbPlan, data: st.DataObject) -> None:
 def keeps_to_policy(story: Story) -> None:
     policy = story.plan.policy
     agreed: set[str] = set()
+    agreed_dear: set[str] = set()
+    priced: set[str] = set()
+    sought: list[tuple[str, bool]] = []
     for decision, seen, sight in story.steps:
-        if isinstance(decision, SeekAgreement) and seen == Agreed(yes=True):
-            agreed.add(decision.rung.name)
+        if isinstance(decision, SeekAgreement):
+            sought.append((decision.rung.name, decision.dear))
+            limit = policy.approve_above_usd
+            dear = limit is not None and decision.reserve_nano > to_nano(limit)
+            leaves = decision.rung.locality is Locality.CLOUD and policy.approve_cloud != "never"
+            assert (dear, leaves) != (False, False), "nobody is bothered for nothing"
+            assert decision.dear == dear
+            assert decision.anew == (leaves and policy.approve_cloud == "always")
+            if isinstance(seen, Agreed) and seen.yes:
+                agreed.add(decision.rung.name)
+                agreed_dear |= {decision.rung.name} if dear else set()
         if not isinstance(decision, Ask | Compose):
             continue
         cloud = decision.rung.locality is Locality.CLOUD
         assert not (cloud and policy.local_only)
-        assert not (cloud and policy.approve_cloud) or decision.rung.name in agreed
+        asks = policy.approve_cloud is not ApproveCloud.NEVER
+        assert not (cloud and asks) or decision.rung.name in agreed
+        limit = policy.approve_above_usd
+        assert limit is None or decision.reserve_nano <= to_nano(limit) or decision.rung.name in agreed_dear
+        assert decision.rung.name in agreed_dear or decision.rung.name not in priced
+        assert decision.most_nano is None or decision.most_nano == to_nano(limit or 0)
+        if isinstance(seen, Failed) and seen.needs_nano and decision.most_nano is not None:
+            priced.add(decision.rung.name)
         assert policy.allowed_models is None or decision.rung.model in policy.allowed_models
         assert decision.rung.backend not in {barred.backend for barred in sight.barred}
+    assert len(sought) == len(set(sought)), (
+        "once a rung and turn, and once for its price where that comes out later"
+    )
 
 
 def keeps_to_the_money(story: Story) -> None:
@@ -157,11 +182,18 @@ def asks_within_bounds(story: Story) -> None:
         isinstance(seen, Pulled) and isinstance(call, Ask) and call.offer_reason for call, seen in story.calls
     )
     assert pulls <= 1
-    firsts = [call for call, _ in story.calls if not call.avoid]
+    made = [call for call, seen in story.calls if not waits_for_a_price(call, seen)]
+    firsts = [call for call in made if not call.avoid]
     asked = [(call.chain, call.place) for call in firsts if isinstance(call, Ask)]
     assert len(asked) <= len(set(asked)) + len(pauses) + pulls
     assert sum(isinstance(call, Compose) for call in firsts) <= 1
-    assert len(story.calls) <= (1 + MORE_TRIES) * len(firsts)
+    assert len(made) <= (1 + MORE_TRIES) * max(1, len(firsts))
+    rungs = {call.rung.name for call, _ in story.calls}
+    assert len(story.calls) - len(made) <= len(rungs)
+
+
+def waits_for_a_price(call: Ask | Compose, seen: Seen) -> bool:
+    return isinstance(seen, Failed) and seen.needs_nano is not None and call.most_nano is not None
 
 
 def passes_nothing_over_in_silence(story: Story) -> None:
@@ -196,7 +228,8 @@ def numbers_its_steps(story: Story) -> None:
 
 
 def asks_a_rung_again_only_of_another_member(story: Story) -> None:
-    for (before, seen), (call, _) in pairwise(story.calls):
+    made = [(call, seen) for call, seen in story.calls if not waits_for_a_price(call, seen)]
+    for (before, seen), (call, _) in pairwise(made):
         if call.avoid:
             assert isinstance(seen, Failed)
             assert seen.elsewhere

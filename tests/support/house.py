@@ -86,6 +86,8 @@ class House:
         prompt_tokens: int = 0,
         barred: tuple[Barred, ...] = (),
         priority: int = 1,
+        conversation_id: str | None = None,
+        new_conversation: bool = False,
     ) -> Told:
         """Accepts a turn and starts it, as the API does."""
         turn_id = new_id("turn")
@@ -95,8 +97,8 @@ class House:
             NewTurn(
                 tenant_id=self.tenant_id,
                 turn_id=turn_id,
-                conversation_id=None,
-                new_conversation=False,
+                conversation_id=conversation_id,
+                new_conversation=new_conversation,
                 model="auto",
                 effort=effort,
                 effort_why="asked for",
@@ -203,8 +205,13 @@ class Ground:
 
     @classmethod
     @asynccontextmanager
-    async def laid(cls) -> AsyncGenerator[Self]:
-        """The servers and the workflows' worker, for as long as the block."""
+    async def laid(
+        cls, adapted: Callable[[Composition], Composition] = lambda parts: parts
+    ) -> AsyncGenerator[Self]:
+        """The servers and the workflows' worker, for as long as the block.
+
+        `adapted` may put something else in the place of what that worker is made of.
+        """
         async with AsyncExitStack() as stack:
             environment = await stack.enter_async_context(
                 await WorkflowEnvironment.start_local(
@@ -223,7 +230,8 @@ class Ground:
             database = await stack.enter_async_context(Database.connect(servers.app, 10))
             events = await stack.enter_async_context(RedisEvents.connect(servers.redis.url, 600))
             ground = cls(environment.client, servers, database, events)
-            for worker in turns_workers(ground.composed(Topology(backends=(), ladders=()), _nobody)):
+            parts = adapted(ground.composed(Topology(backends=(), ladders=()), _nobody))
+            for worker in turns_workers(parts):
                 await stack.enter_async_context(worker)
             # Through once, so that no test pays for the first workflow.
             await ground.client.execute_workflow(SWEEP_TURNS, id=SWEEP_TURNS, task_queue=Queue.TURNS)

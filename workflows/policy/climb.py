@@ -69,13 +69,30 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreed:
+    """A rung that nobody agreed to in time, or somebody did not: who and when, in words."""
+
+    rung: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """A rung of which it has turned out what it could cost, in nano-dollars, when it was about to be called."""
+
+    rung: str
+    nano: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Climb:
     """Where a turn is on its ladder. `place` is the next rung of `chain`.
 
     `resume` is where the answer chain goes on once the reason chain gave nothing; `front` the place of the
     answer rung that handed the question on, and composes. `only` says that one rung alone is tried again,
     `climbed` that the supervisor has had its one climb. `repeats` counts waits, and `tried` are the members of
-    the present rung's pool that have failed it.
+    the present rung's pool that have failed it. `agreed` are the rungs that somebody has agreed to, `agreed_dear`
+    those of them whose price was a reason to ask.
     """
 
     step: int = 1
@@ -93,7 +110,9 @@ class Climb:
     to_compose: Kept | None = None
     done: bool = False
     agreed: tuple[str, ...] = ()
-    disagreed: tuple[str, ...] = ()
+    agreed_dear: tuple[str, ...] = ()
+    priced: tuple[Priced, ...] = ()
+    disagreed: tuple[Disagreed, ...] = ()
     rejected_models: tuple[str, ...] = ()
     refused_backends: tuple[str, ...] = ()
     outgrown_tokens: int = 0
@@ -106,7 +125,8 @@ class Ask:
 
     `mandatory` asks it to pull `reason`; `final` says that a good answer ends the turn, and
     `climb_if_flawed` that a flawed one does not, so that whoever records the answer can end the turn with it.
-    `avoid` are the members of the rung's pool that have failed it.
+    `avoid` are the members of the rung's pool that have failed it. Should it turn out that the call could cost more
+    than `most_nano`, it is not to be made before somebody agrees.
     """
 
     step: int
@@ -121,6 +141,7 @@ class Ask:
     reserve_nano: int
     why: str
     avoid: tuple[str, ...] = ()
+    most_nano: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +154,7 @@ class Compose:
     max_tokens: int
     reserve_nano: int
     avoid: tuple[str, ...] = ()
+    most_nano: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +173,18 @@ class Skip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeekAgreement:
-    """Someone must agree before this rung is asked."""
+    """Someone must agree before this rung is asked, as `step`, for an answer of at most `max_tokens`.
 
+    `dear`: what it may cost is a reason. `anew`: no earlier yes will do. `why` completes "agreement is needed as …".
+    """
+
+    step: int
     rung: Rung
+    max_tokens: int
     reserve_nano: int
     why: str
+    dear: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +235,8 @@ class Pulled:
 class Failed:
     """The call failed, with a code of `activities.errors` or `NO_ROOM`.
 
-    `elsewhere` says that another member of the pool may do what `backend` did not.
+    `elsewhere` says that another member of the pool may do what `backend` did not. With `needs_nano` it was not
+    made, as it could cost so much and somebody must agree to that.
     """
 
     code: str
@@ -214,13 +244,15 @@ class Failed:
     retry_after_s: float | None = None
     elsewhere: bool = False
     backend: str = ""
+    needs_nano: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
-    """Someone agreed, or did not (in time)."""
+    """Someone agreed, or did not (in time), and then `why` says who and when."""
 
     yes: bool
+    why: str = "nobody agreed"
 
 
 Seen = Answered | Pulled | Failed | Agreed

@@ -6,7 +6,9 @@ nothing, is the last word of whoever says anything of it.
 
 from collections.abc import Iterable
 
-from activities.contracts.policy import Bounds, Caps, TurnPolicy
+from activities.contracts.policy import ApproveCloud, Bounds, Caps, TurnPolicy, approval_said
+
+_STRICTNESS = tuple(ApproveCloud)
 
 
 def combine(start: TurnPolicy, *said: Bounds) -> TurnPolicy:
@@ -22,7 +24,7 @@ def combine(start: TurnPolicy, *said: Bounds) -> TurnPolicy:
             tenant_day_usd=_least(each.max_usd_day for each in bounds),
             tenant_month_usd=_least(each.max_usd_month for each in bounds),
         ),
-        approve_cloud=any(each.approve_cloud for each in bounds),
+        approve_cloud=_strictest(approval_said(each.approve_cloud) for each in bounds),
         approve_above_usd=_least(each.approve_above_usd for each in bounds),
         compose=bool(compose and compose[-1]),
     )
@@ -45,6 +47,10 @@ def bounds_of(policy: TurnPolicy) -> Bounds:
 
 def _least(amounts: Iterable[float | None]) -> float | None:
     return min((amount for amount in amounts if amount is not None), default=None)
+
+
+def _strictest(said: Iterable[ApproveCloud | None]) -> ApproveCloud:
+    return max((each for each in said if each is not None), key=_STRICTNESS.index, default=ApproveCloud.NEVER)
 
 
 def _shared(lists: Iterable[tuple[str, ...] | None]) -> tuple[str, ...] | None:

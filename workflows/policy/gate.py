@@ -5,7 +5,7 @@ its window large enough, does its breaker let calls through. The first "no" is t
 from dataclasses import dataclass
 
 from activities.contracts.backends import Locality, Rung
-from activities.contracts.policy import BackendTerms, ClimbPlan, TurnPolicy
+from activities.contracts.policy import ApproveCloud, BackendTerms, ClimbPlan, TurnPolicy
 from workflows.policy.budget import Admit, Refuse, admit, most, to_nano, to_usd
 from workflows.policy.climb import Climb, Sight, SkipCode
 
@@ -14,10 +14,11 @@ _BARRED = {str(code): code for code in (SkipCode.NOBODY_UP, SkipCode.CARD_ASLEEP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clear:
-    """The rung may be asked, for so many tokens, with so many nano-dollars set aside."""
+    """The rung may be asked, for so many tokens, with so many nano-dollars set aside, and no more than `most_nano`."""
 
     max_tokens: int
     reserve_nano: int
+    most_nano: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +32,16 @@ class Shut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedsAgreement:
-    """The rung may be asked once someone agrees."""
+    """The rung may be asked, for so many tokens, once someone agrees.
 
+    `dear`: its price is a reason. `anew`: no earlier yes will do.
+    """
+
+    max_tokens: int
     reserve_nano: int
     why: str
+    dear: bool
+    anew: bool
 
 
 def gate(plan: ClimbPlan, climb: Climb, sight: Sight, rung: Rung) -> Clear | Shut | NeedsAgreement:
@@ -42,7 +49,8 @@ def gate(plan: ClimbPlan, climb: Climb, sight: Sight, rung: Rung) -> Clear | Shu
     terms = terms_of(plan, rung)
     room = max(0, terms.window_tokens - sight.prompt_tokens)
     tokens = max(1, min(sight.answer_tokens, room))
-    fits = admit(most(sight.prompt_tokens, tokens, terms.price), sight.spending, plan.policy.caps)
+    cost = max(most(sight.prompt_tokens, tokens, terms.price), _priced(climb, rung))
+    fits = admit(cost, sight.spending, plan.policy.caps)
     shut = (
         refused_before(climb, rung)
         or forbidden(plan, rung)
@@ -54,10 +62,24 @@ def gate(plan: ClimbPlan, climb: Climb, sight: Sight, rung: Rung) -> Clear | Shu
     if shut:
         return shut
     reserve = fits.estimate if isinstance(fits, Admit) else 0
-    wanted = None if rung.name in climb.agreed else _agreement_wanted(plan.policy, rung, reserve)
-    if wanted:
-        return NeedsAgreement(reserve_nano=reserve, why=wanted)
-    return Clear(max_tokens=tokens, reserve_nano=reserve)
+    leaves = rung.locality is not Locality.LOCAL and may_not_leave(plan.policy)
+    limit = None if rung.name in climb.agreed_dear else plan.policy.approve_above_usd
+    most_nano = None if limit is None else to_nano(limit)
+    why = [
+        "it leaves the building" if leaves and rung.name not in climb.agreed else "",
+        f"it may cost ${to_usd(reserve):.6f}, more than ${limit:g}"
+        if limit is not None and reserve > to_nano(limit)
+        else "",
+    ]
+    if not any(why):
+        return Clear(max_tokens=tokens, reserve_nano=reserve, most_nano=most_nano)
+    return NeedsAgreement(
+        max_tokens=tokens,
+        reserve_nano=reserve,
+        why=" and ".join(filter(None, why)),
+        dear=bool(why[1]),
+        anew=leaves and plan.policy.approve_cloud is ApproveCloud.ALWAYS,
+    )
 
 
 def terms_of(plan: ClimbPlan, rung: Rung) -> BackendTerms:
@@ -100,8 +122,9 @@ def _money(policy: TurnPolicy, terms: BackendTerms, rung: Rung, fits: Admit | Re
 
 
 def _disagreed(climb: Climb, rung: Rung) -> Shut | None:
-    if rung.name in climb.disagreed:
-        return Shut(code=SkipCode.NOT_AGREED, why="nobody agreed")
+    for disagreed in climb.disagreed:
+        if disagreed.rung == rung.name:
+            return Shut(code=SkipCode.NOT_AGREED, why=disagreed.why)
     return None
 
 
@@ -126,10 +149,11 @@ def _breaker(sight: Sight, rung: Rung) -> Shut | None:
     return None
 
 
-def _agreement_wanted(policy: TurnPolicy, rung: Rung, reserve: int) -> str | None:
-    if policy.approve_cloud and rung.locality is not Locality.LOCAL:
-        return "a call that leaves the building needs someone's agreement"
-    limit = policy.approve_above_usd
-    if limit is not None and reserve > to_nano(limit):
-        return f"a call of up to ${to_usd(reserve):.6f} needs someone's agreement above ${limit:g}"
-    return None
+def may_not_leave(policy: TurnPolicy) -> bool:
+    """Whether somebody must agree before anything leaves the building."""
+    return policy.approve_cloud is not ApproveCloud.NEVER
+
+
+def _priced(climb: Climb, rung: Rung) -> int:
+    """What the rung has turned out to cost at most; 0 where it has not been about to be called."""
+    return max((each.nano for each in climb.priced if each.rung == rung.name), default=0)

@@ -93,7 +93,7 @@ def _at(plan: ClimbPlan, climb: Climb, sight: Sight, rung: Rung) -> Decision:
     """The questions before a rung, and what to ask of it."""
     passage = gate(plan, climb, sight, rung)
     if isinstance(passage, NeedsAgreement):
-        return SeekAgreement(rung=rung, reserve_nano=passage.reserve_nano, why=passage.why)
+        return _seek(climb, rung, passage)
     if not isinstance(passage, Clear):
         return Skip(
             step=climb.step,
@@ -119,6 +119,19 @@ def _at(plan: ClimbPlan, climb: Climb, sight: Sight, rung: Rung) -> Decision:
         reserve_nano=passage.reserve_nano,
         why=_ask_why(climb),
         avoid=climb.tried,
+        most_nano=passage.most_nano,
+    )
+
+
+def _seek(climb: Climb, rung: Rung, needed: NeedsAgreement) -> SeekAgreement:
+    return SeekAgreement(
+        step=climb.step,
+        rung=rung,
+        max_tokens=needed.max_tokens,
+        reserve_nano=needed.reserve_nano,
+        why=needed.why,
+        dear=needed.dear,
+        anew=needed.anew,
     )
 
 
@@ -135,7 +148,7 @@ def _compose(plan: ClimbPlan, climb: Climb, sight: Sight, answer: Kept, rung: Ru
     """Composition asks the same questions as any call; a "no" lets the answer go out as it is."""
     passage = gate(plan, climb, sight, rung)
     if isinstance(passage, NeedsAgreement):
-        return SeekAgreement(rung=rung, reserve_nano=passage.reserve_nano, why=passage.why)
+        return _seek(climb, rung, passage)
     if isinstance(passage, Clear):
         return Compose(
             step=climb.step,
@@ -144,6 +157,7 @@ def _compose(plan: ClimbPlan, climb: Climb, sight: Sight, answer: Kept, rung: Ru
             max_tokens=passage.max_tokens,
             reserve_nano=passage.reserve_nano,
             avoid=climb.tried,
+            most_nano=passage.most_nano,
         )
     return Skip(
         step=climb.step,

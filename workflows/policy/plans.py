@@ -31,6 +31,7 @@ def plan_for(topology: Topology, ladder: Ladder, effort: int, policy: TurnPolicy
         policy=policy or topology.turn_policy,
         repeats=topology.repeats,
         aging=topology.aging,
+        approval_patience=topology.approval_patience,
     )
 
 

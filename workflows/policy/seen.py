@@ -12,10 +12,12 @@ from workflows.policy.climb import (
     Climb,
     Compose,
     Decision,
+    Disagreed,
     Failed,
     Kept,
     Passed,
     Pause,
+    Priced,
     Pulled,
     SeekAgreement,
     Seen,
@@ -58,6 +60,9 @@ def observe(plan: ClimbPlan, climb: Climb, decision: Decision, seen: Seen | None
         and _goes_elsewhere(climb, decision, seen)
     ):
         return _elsewhere(climb, decision, seen)
+    if isinstance(decision, Ask | Compose) and isinstance(seen, Failed) and _needs_agreement(decision, seen):
+        priced = Priced(rung=decision.rung.name, nano=seen.needs_nano or 0)
+        return replace(climb, step=climb.step + 1, priced=(*climb.priced, priced))
     match decision, seen:
         case Skip(composing=True), None:
             after = replace(climb, step=climb.step + 1, best=climb.to_compose, to_compose=None, done=True)
@@ -65,10 +70,12 @@ def observe(plan: ClimbPlan, climb: Climb, decision: Decision, seen: Seen | None
             after = _skipped(plan, climb, decision)
         case Pause(chain=chain, place=place), None:
             after = replace(climb, chain=chain, place=place, only=True, repeats=climb.repeats + 1)
-        case SeekAgreement(rung=rung), Agreed(yes=True):
+        case SeekAgreement(rung=rung, dear=dear), Agreed(yes=True):
             after = replace(climb, agreed=(*climb.agreed, rung.name))
-        case SeekAgreement(rung=rung), Agreed():
-            after = replace(climb, disagreed=(*climb.disagreed, rung.name))
+            after = replace(after, agreed_dear=(*after.agreed_dear, rung.name)) if dear else after
+        case SeekAgreement(rung=rung), Agreed(why=why):
+            disagreed = Disagreed(rung=rung.name, why=why)
+            after = replace(climb, disagreed=(*climb.disagreed, disagreed))
         case Compose(), Answered() | Failed() | Pulled():
             after = _composed(climb, decision, seen)
         case Ask(), Answered():
@@ -87,6 +94,11 @@ def _goes_elsewhere(climb: Climb, asked: Ask | Compose, seen: Failed) -> bool:
     if not seen.elsewhere or asked.rung.exact or seen.backend in climb.tried:
         return False
     return seen.code in _OF_THE_MEMBER and len(climb.tried) < MORE_TRIES
+
+
+def _needs_agreement(asked: Ask | Compose, seen: Failed) -> bool:
+    """Whether the call waits at its place for somebody to agree to its price."""
+    return asked.most_nano is not None and (seen.needs_nano or 0) > asked.most_nano
 
 
 def _elsewhere(climb: Climb, asked: Ask | Compose, seen: Failed) -> Climb:

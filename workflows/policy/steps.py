@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from activities.contracts.backends import Locality
 from activities.contracts.cards import Denial
 from activities.contracts.policy import Barred
 from activities.contracts.turn import ChatResult, ChatStep, Hop, HopOutcome, TurnInput
 from workflows.policy.climb import Answered, Ask, Chain, Compose, Failed, Pulled, Seen, Sight, Skip
+from workflows.policy.gate import may_not_leave
 from workflows.policy.urgency import Stage, aged
 
 
@@ -26,6 +28,11 @@ def sight_after_waiting(sight: Sight, backend: str) -> Sight:
     return replace(sight, barred=tuple(each for each in sight.barred if each.backend != backend))
 
 
+def sight_after_asking(sight: Sight, seconds: float) -> Sight:
+    """What is known after a person took so long to answer: breakers that would try again by now decide anew."""
+    return replace(sight, barred=tuple(each for each in sight.barred if each.retry_in_s >= seconds))
+
+
 def step_for(
     turn: TurnInput, decision: Ask | Compose, results: Sequence[ChatResult], route: Sequence[Hop]
 ) -> ChatStep:
@@ -37,9 +44,11 @@ def step_for(
         step=decision.step,
         rung=decision.rung,
         route=tuple(route),
-        local_only=policy.local_only,
+        # Nobody has been asked whether a rung of the house may leave it for a member that is outside.
+        local_only=policy.local_only or (may_not_leave(policy) and decision.rung.locality is Locality.LOCAL),
         max_tokens=decision.max_tokens,
         caps=policy.caps,
+        most_nano=decision.most_nano,
         avoid=decision.avoid,
     )
     if isinstance(decision, Compose):
@@ -67,6 +76,7 @@ def seen_of(result: ChatResult) -> Seen:
             why=result.error.message,
             retry_after_s=wait.total_seconds() if wait is not None else None,
             elsewhere=result.elsewhere,
+            needs_nano=result.needs_nano,
             backend=result.hop.backend,
         )
     return Pulled() if result.pulled else Answered(flaw=result.flaw, usable=result.usable)
