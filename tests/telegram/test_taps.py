@@ -124,7 +124,7 @@ async def test_a_note_that_comes_after_its_tap_is_not_lost(home: Home) -> None:
         card = await home.bot.card(home.ann.id)
         await home.bot.tap(home.ann, card, "Deny")
         await home.reads(home.ann.id, card.id, "⛔")
-        # Sent before, delivered after: its number is the smaller one.
+        # Sent before, delivered after: its message's number is the smaller one.
         note = {
             "message_id": 1,
             "date": 0,
@@ -137,8 +137,7 @@ async def test_a_note_that_comes_after_its_tap_is_not_lost(home: Home) -> None:
                 "chat": {"id": home.ann.id, "type": "private", "first_name": "Ann"},
             },
         }
-        home.bot.offset = 0
-        await home.bot.inject({"message": note}, update_id=5)
+        await home.bot.inject({"message": note})
         await home.bot.until(lambda: [m for m in home.bot.sent_to(home.ann.id) if m.text.startswith("Kept")])
         story = await home.approvals.story(ref)
         assert story is not None
