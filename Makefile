@@ -16,7 +16,7 @@ down: .venv/.installed ## Stop what `make up` started
 	@./aither down $(ARGS)
 
 test: check ## Install, check, and run the whole default suite (ARGS="-k name" and others)
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 
 check: .venv/.installed-dev ## Lint, format, types, import rules
 	$(BIN)/ruff check

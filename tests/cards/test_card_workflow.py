@@ -54,6 +54,8 @@ async def test_grants_go_by_priority_and_tokens_grow(temporal: Client) -> None:
     async with placed(temporal, card_spec()) as place:
         ears = await place.collector()
         await place.ask(ears, "first", 100)
+        # Who asks in the same moment goes by priority, too.
+        await place.told(ears, 1)
         for lease, priority in (("low", 5), ("mid", 3), ("top", 1)):
             await place.ask(ears, lease, 100, priority=priority)
         await place.until(lambda view: len(view.waiters) == 3)
