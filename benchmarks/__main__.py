@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import uvloop
 
-from benchmarks import following, footprint, latency, offers, registry, swap, swarm, throughput
+from benchmarks import claims, following, footprint, latency, offers, registry, swap, swarm, throughput
 from benchmarks.figures import Section, load_average, warning
 from benchmarks.product import Product, product
 
@@ -30,6 +30,7 @@ NAMES = (
     "pools",
     "registry",
     "swap",
+    "claims",
     "swarm",
     "memory",
     "cli",
@@ -56,6 +57,7 @@ def measurements(options: argparse.Namespace) -> dict[str, Callable[[Product], A
         "pools": lambda p: following.following(p, 2 if options.quick else 5),
         "registry": lambda p: registry.registry(p, 6 if options.quick else 12),
         "swap": lambda p: swap.swap(p, 3 if options.quick else 4),
+        "claims": lambda _: claims.claims_a_second(),
         "swarm": lambda p: swarm.swarm(p, swarm.SIZES[:2] if options.quick else swarm.SIZES),
         "memory": lambda p: footprint.memory(p, max(5, rounds // 5)),
         "cli": lambda p: footprint.cli(p, 3 if options.quick else 7),

@@ -20,7 +20,8 @@ import uvloop
 from activities.contracts.ledger import ClaimAsk, ClaimRef, CompleteAsk, NewFinding, PutTasks
 from activities.contracts.swarm import Task
 from activities.swarm_store import SwarmStore
-from benchmarks.figures import load_average, warning
+from benchmarks.figures import Section, load_average, warning
+from benchmarks.product import BenchError
 from infra.ids import new_id
 from infra.qdrant.ledger import QdrantLedger
 from infra.qdrant.local import LocalQdrant
@@ -99,6 +100,23 @@ async def measure(qdrant: Qdrant, workers: int, tasks: int, bare: bool) -> list[
         f"{1000 * cpu / tasks:.2f}",
         str(twice),
     ]
+
+
+SIZES = ((1, 500), (10, 2000), (100, 2000), (1000, 2000))
+"""Workers and tasks."""
+
+
+async def claims_a_second() -> Section:
+    """Claims, each with its completion and a finding, by so many workers. Raises `BenchError` for one made twice."""
+    section = Section("claims: the swarm's ledger alone, each claim completed with a finding")
+    for workers, tasks in SIZES:
+        with tempfile.TemporaryDirectory(prefix="aither-claims-") as folder:
+            async with opened(folder) as qdrant:
+                row = await measure(qdrant, workers, tasks, bare=False)
+        if int(row[-1]):
+            raise BenchError(f"{row[-1]} of {tasks} tasks were claimed twice by {workers} workers")
+        section.add(f"{workers} worker{'s' * (workers > 1)}, {tasks} tasks", float(row[2]), "/s", digits=0)
+    return section
 
 
 async def main(options: argparse.Namespace) -> int:

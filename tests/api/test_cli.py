@@ -212,7 +212,7 @@ async def test_show_tells_the_story(api: Api) -> None:
 async def test_list_and_cancel(api: Api) -> None:
     api.runs.play = never
     async with api.client() as client:
-        turn = await ask(client, wait=None)
+        _, turn = await ask(client, wait=None), await ask(client, wait=None)
     listed = await aither(api, "turn", "list", "--limit", "1", "--status", "running")
     assert turn["id"] in listed.out
     assert "aither turn list --cursor" in listed.out
