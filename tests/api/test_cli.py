@@ -20,7 +20,7 @@ from api.cli.main import app
 from infra.settings import settings
 from tests.api.conftest import Api, ask, serving
 from tests.api.playing import TEXT, WORDS, PlayedRuns, fails, never, shown, speak
-from tests.api.stores import HOST
+from tests.api.stores import HOST, free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -175,7 +175,7 @@ async def test_a_restarted_api_is_gone_on_with(api: Api) -> None:
             await runs.finish(turn, writer)
 
     api.runs.play = in_two_parts
-    port = int(api.url.rpartition(":")[2]) + 1
+    port = free_port()
     elsewhere = api.state.settings.model_copy(update={"api_port": port})
 
     def another() -> Any:
