@@ -19,7 +19,7 @@ from benchmarks import claims, following, footprint, latency, offers, registry, 
 from benchmarks.figures import Section, load_average, warning
 from benchmarks.product import Product, product
 
-LIMIT_S = 480.0
+LIMIT_S = 900.0
 NAMES = (
     "offers",
     "start",
