@@ -22,8 +22,8 @@ from tests.llm.asking import KEY, KINDS, asking, gather, saying
 from tests.support.standin import Fault, Reply, StandIn
 from tests.support.standin_reply import words
 
-SILENCE_S = 0.2
-BUDGET_S = 2.0
+SILENCE_S = 0.5
+BUDGET_S = 15.0
 
 FAULTS: dict[str, tuple[Reply, type[BackendError]]] = {
     "429": (Reply(status=429), BackendRateLimited),
