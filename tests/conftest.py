@@ -13,10 +13,11 @@ from temporalio.testing import WorkflowEnvironment
 
 from infra.embedded.bytecode import keep_bytecode
 from infra.temporal import DATA_CONVERTER
+from tests.support.grouping import grouping as pytest_xdist_make_scheduler
 from tests.support.stack import stack
 from workflows.attributes import EFFORT, MODEL, RUNG, STATUS, TENANT
 
-__all__ = ["stack"]
+__all__ = ["pytest_xdist_make_scheduler", "stack"]
 
 keep_bytecode()
 

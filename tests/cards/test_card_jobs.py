@@ -1,12 +1,9 @@
 """Jobs and models on one card: a burst of jobs keeps no interactive turn waiting for more than the one that runs."""
 
-import pytest
 from temporalio.client import Client
 
 from activities.contracts.urgency import Urgency
 from tests.support.cardhost import card_spec, placed, resident
-
-pytestmark = pytest.mark.xdist_group("cards")
 
 JOBS = 50
 TURNS = 10

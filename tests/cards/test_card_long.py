@@ -18,7 +18,7 @@ from workflows.names import GPU_CARD, RENEW_HOLD, Queue
 from workflows.policy.card import step
 from workflows.policy.card_state import CardState, Report, Tell
 
-pytestmark = [pytest.mark.xdist_group("cards"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 LEASES = int(os.environ.get("AITHER_TEST_LEASES", "250"))
 HOLDERS = 25

@@ -20,8 +20,6 @@ from tests.support.holders import Holder, TwoHolds
 from workflows.names import HOST_REPORTS, RENEW_HOLD, REPAIR, SET_POSTURE, Queue
 from workflows.starts import ensure_card
 
-pytestmark = pytest.mark.xdist_group("cards")
-
 SHORT = timedelta(seconds=1)
 
 

@@ -14,7 +14,6 @@ from tests.replay.approval_histories import HISTORIES, SECRET_WORDS
 from workers.sandbox import workflow_runner
 from workflows.approval import ApprovalWorkflow
 
-pytestmark = pytest.mark.xdist_group("replay")
 paths = sorted(HISTORIES.glob("*.json"))
 
 

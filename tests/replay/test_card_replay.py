@@ -12,8 +12,6 @@ from tests.support.holders import Holder
 from workers.sandbox import workflow_runner
 from workflows.gpu_card import GpuCardWorkflow
 
-pytestmark = pytest.mark.xdist_group("replay")
-
 
 def replayer() -> Replayer:
     return Replayer(

@@ -13,7 +13,6 @@ from tests.replay.lease_histories import HISTORIES, LIVES
 from workers.sandbox import workflow_runner
 from workflows.burst import BurstLeaseWorkflow
 
-pytestmark = pytest.mark.xdist_group("replay")
 paths = sorted(HISTORIES.glob("*.json"))
 
 

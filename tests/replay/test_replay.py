@@ -14,8 +14,6 @@ from tests.replay.scenarios import FINGERPRINTS, HISTORIES, fingerprint, live, s
 from workers.sandbox import workflow_runner
 from workflows.turn import UserTurnWorkflow
 
-pytestmark = pytest.mark.xdist_group("replay")
-
 
 @pytest.mark.parametrize("path", sorted(HISTORIES.glob("turn-*.json")), ids=lambda path: path.stem)
 async def test_a_committed_history_replays(path: Path) -> None:

@@ -14,7 +14,6 @@ from workers.sandbox import workflow_runner
 from workflows.swarm import SwarmWorkflow
 from workflows.swarm_worker import SwarmWorkerWorkflow
 
-pytestmark = pytest.mark.xdist_group("replay")
 paths = sorted(HISTORIES.glob("*.json"))
 
 
