@@ -242,7 +242,7 @@ def test_nobody_starves_under_endless_newcomers(
 ) -> None:
     """Every two seconds the same newcomers, all more urgent, each holding for a while; one waits for the whole."""
     card = spec(resident("a", 40), resident("b", 50), resident("c", 90, idle=timedelta(0)), hog_s=10)
-    bench = Bench.of(replace(card, aging=timedelta(seconds=20)))
+    bench = Bench.of(replace(card, aging=timedelta(seconds=8)))
     ends: list[tuple[float, str]] = []
     seen = 0
     for tick in range(300):
