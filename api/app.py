@@ -9,6 +9,7 @@ from datetime import timedelta
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from activities.contracts.registry import Beat, ServiceKind
 from activities.contracts.topology import Topology
@@ -21,10 +22,13 @@ from api.cards import Cards
 from api.following import Follower
 from api.health import Health
 from api.heartbeats import Heartbeats
+from api.house import House
+from api.identity import checked_identity, users_of
 from api.job_runs import JobRuns, TemporalJobRuns
 from api.jobs import Jobs
 from api.leases import Leases
 from api.limits import Limits
+from api.observing import Observing, Requests
 from api.offers import OfferBook
 from api.openai_compat import router as openai_compat
 from api.queueing import Queueing
@@ -66,12 +70,22 @@ from infra.redis_jobs import RedisJobs
 from infra.redis_pools import RedisPools
 from infra.settings import Settings
 from infra.telegram.access import bot_webhook
-from infra.temporal import connect
+from infra.temporal import connect, data_converter
+from infra.temporal.access import access
 from infra.topology import load_topology
 from workflows.policy import model_sources
 
 MOST_WAITING = 2000
 """Connections to Redis at most, hence requests that can wait on it at once; more of them poll their rows."""
+
+NO_OTHER_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""The framework's own would trace every poll, and tell the messages of exceptions; `api.observing` tells neither."""
 
 TAGS = [
     {"name": "Turns", "description": "Questions and their answers, durable and resumable."},
@@ -97,11 +111,14 @@ def create_app(
     """The app for these settings. `runs` and `job_runs` stand in for Temporal, in tests.
 
     Nothing that it needs has to be there when it starts: connections are made when they are first used.
-    Raises `ConfigError` for an `aither.toml` with mistakes.
+    Raises `ConfigError` for an `aither.toml` with mistakes, and for what is wrong with the way to Temporal.
     """
     closing = asyncio.Event()
     topology = load_topology(settings)
     bot_webhook(settings)
+    access(settings)
+    data_converter(settings)
+    checked_identity(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -116,6 +133,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_tags=TAGS,
+        telemetry=NO_OTHER_TELEMETRY,
     )
     app.state.closing = closing
     for router in (
@@ -147,6 +165,8 @@ def create_app(
     docs.install(app)
     app.add_middleware(Repeating)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes)
+    app.state.requests = Requests()
+    app.add_middleware(Observing, requests=app.state.requests)
     return app
 
 
@@ -161,7 +181,12 @@ async def _wired(
     """The parts, connected to each other; closed with the block."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
-            Database.connect(settings.database_dsn, settings.database_pool_size, lazy=True)
+            Database.connect(
+                settings.database_dsn,
+                settings.database_pool_size,
+                lazy=True,
+                pooled=settings.database_pooled,
+            )
         )
         redis = await stack.enter_async_context(
             RedisEvents.connect(settings.redis_dsn, settings.stream_ttl_seconds, max_connections=MOST_WAITING)
@@ -212,6 +237,7 @@ async def _wired(
             topology=topology,
             database=database,
             keys=PostgresKeys(database),
+            users=users_of(settings, database),
             agents=agent_rows,
             ledger=PostgresLedger(database),
             registry=services,
@@ -233,6 +259,7 @@ async def _wired(
             reception=box_parts.reception,
             telegram=hook,
             health=Health(database, redis, runs, version("aither")),
+            house=House(topology, database, client),
             closing=closing,
         )
 

@@ -28,7 +28,7 @@ from api.approval_runs import Errands
 from api.approval_waiting import Closings
 from api.problems import FieldError, Problem, invalid
 from infra.ids import new_id
-from infra.postgres.approvals import Line, PostgresApprovals, changed
+from infra.postgres.approvals import PostgresApprovals, changed
 from infra.postgres.keys import Caller, Role
 from infra.postgres.people import PostgresPeople
 from workflows.policy.approvals import approval_id, fingerprint, planned
@@ -78,9 +78,9 @@ class Approvals:
         return {key: value for key, value in story.items() if key != "ref"}
 
     async def page(
-        self, caller: Caller, *, status: ApprovalStatus | None, before: int | None, limit: int
-    ) -> list[Line]:
-        """Up to `limit` approvals from below the place `before`, newest first."""
+        self, caller: Caller, *, status: ApprovalStatus | None, before: str | None, limit: int
+    ) -> list[dict[str, Any]] | None:
+        """Up to `limit` approvals after the one called `before`, newest first; None where there is none."""
         return await self._rows.page(caller.tenant_id, status=status, before=before, limit=limit)
 
     async def closed(self, caller: Caller, approval: str, seconds: float) -> bool:

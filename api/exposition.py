@@ -1,6 +1,6 @@
-"""The scheduler's figures in Prometheus's text format. Labels name pools, backends, cards and processes only."""
+"""Figures in Prometheus's text format. Labels name what is configured, and processes: never a turn or a tenant."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -70,17 +70,20 @@ CARD_GAUGES: dict[str, tuple[str, Callable[[CardSeen], float | None]]] = {
 }
 
 
-def exposition(snapshot: Snapshot, deck: Deck) -> bytes:
-    """The figures of one look. What is not known has no sample."""
+def exposition(
+    snapshot: Snapshot, deck: Deck, house: Sequence[Metric] = (), requests: CollectorRegistry | None = None
+) -> bytes:
+    """The figures of one look, and what this process has counted. What is not known has no sample."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Figures(snapshot, deck))
-    return generate_latest(registry)
+    registry.register(_Figures(snapshot, deck, house))
+    return generate_latest(registry) + (generate_latest(requests) if requests else b"")
 
 
 class _Figures(Collector):
-    def __init__(self, snapshot: Snapshot, deck: Deck) -> None:
+    def __init__(self, snapshot: Snapshot, deck: Deck, house: Sequence[Metric]) -> None:
         self._snapshot = snapshot
         self._deck = deck
+        self._house = house
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the metrics are made when they are collected."""
@@ -124,6 +127,7 @@ class _Figures(Collector):
         for part in PARTS:
             away.add_metric([part], float(part in missing))
         yield away
+        yield from self._house
 
 
 def _gauges(

@@ -22,6 +22,7 @@ from infra.postgres.keys import Caller
 from infra.redis_events import RedisEvents
 from infra.redis_jobs import RedisJobs
 from infra.settings import Settings
+from infra.telemetry.subject import about
 from workflows.swarm_starts import swarm_input
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Jobs:
                 "this Idempotency-Key came with another body before; send a new key for a new request",
                 FieldError(field="Idempotency-Key", message="was used for another request"),
             )
+        about(job_id=job_id, tenant_id=caller.tenant_id, before=outcome is JobOutcome.REPLAYED)
         if outcome is JobOutcome.ACCEPTED:
             lifetime = timedelta(seconds=self._settings.turn_timeout_seconds)
             preview = " ".join(body.goal.split())[: self._settings.history_preview_chars]

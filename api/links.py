@@ -35,16 +35,16 @@ def from_cursor(cursor: str, prefix: str = "turn") -> str | None:
     return turn_id if is_id(prefix, turn_id) else None
 
 
-def cursor_at(place: int) -> str:
-    """An opaque name for a place in a list that is counted."""
-    return base64.urlsafe_b64encode(b"p%d" % place).rstrip(b"=").decode()
+def cursor_after(name: str) -> str:
+    """An opaque name for the place after what is called so. It tells no place: places count all tenants' rows."""
+    return base64.urlsafe_b64encode(f"n{name}".encode()).rstrip(b"=").decode()
 
 
-def place_at(cursor: str) -> int | None:
-    """The place that such a cursor names; None where it is not ours."""
+def named_by(cursor: str) -> str | None:
+    """What such a cursor stands after; None where it is not ours."""
     try:
         said = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
     except (binascii.Error, ValueError):
         return None
-    place = said[1:]
-    return int(place) if said[:1] == "p" and place.isdecimal() and len(place) <= 18 else None
+    name = said[1:]
+    return name if said[:1] == "n" and name.isprintable() and 0 < len(name) <= 128 else None

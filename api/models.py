@@ -278,8 +278,8 @@ class PartHealth(Given):
 
 
 class HealthView(Given):
-    """`ok`; `degraded` (turns are accepted, but wait or are followed more slowly); `unavailable`."""
+    """`ok`; `degraded` (turns are accepted, but wait or are followed more slowly); `unavailable`; `stopping`."""
 
-    status: Literal["ok", "degraded", "unavailable"]
+    status: Literal["ok", "degraded", "unavailable", "stopping"]
     version: str
     parts: dict[str, PartHealth]

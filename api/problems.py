@@ -55,6 +55,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "internal": (500, "Something broke on our side"),
     "market_refused": (502, "The market that boxes are rented on refuses"),
     "store_unavailable": (503, "The database cannot be reached"),
+    "identity_unavailable": (503, "The identity provider cannot be reached"),
     "scheduler_unavailable": (503, "Temporal cannot be reached"),
     "card_unavailable": (503, "The GPU card does not answer"),
     "memory_unavailable": (503, "Memory cannot be reached"),

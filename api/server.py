@@ -1,7 +1,7 @@
 """The API's process: `python -m api.server`."""
 
 import asyncio
-import logging
+import signal
 import sys
 from types import FrameType
 
@@ -9,7 +9,8 @@ import uvicorn
 
 from api.app import create_app
 from infra.config.mistakes import ConfigError
-from infra.settings import settings
+from infra.settings import Settings, settings
+from infra.telemetry.process import API, telemetry
 
 GRACE_S = 5
 """How long requests may take to finish once the process is to stop; more than a silent wait's slice."""
@@ -23,17 +24,21 @@ class Server(uvicorn.Server):
         self._closing = closing
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """See `uvicorn.Server`."""
+        """See `uvicorn.Server`, which would raise the signal once more in the end: to stop as asked is no failure."""
         self._closing.set()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def main() -> None:
     """Serves until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # A line for every call, without the turn it belongs to, tells nobody anything.
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
     configured = settings()
+    with telemetry(configured, service=API):
+        serve(configured)
+
+
+def serve(configured: Settings) -> None:
+    """The same, once it is set up what the process tells of itself."""
     try:
         app = create_app(configured)
     except ConfigError as error:

@@ -11,6 +11,8 @@ from api.approvals import Approvals
 from api.cards import Cards
 from api.health import Health
 from api.heartbeats import Heartbeats
+from api.house import House
+from api.identity import TokenAuthority
 from api.jobs import Jobs
 from api.leases import Leases
 from api.offers import OfferBook
@@ -41,6 +43,7 @@ class State:
     topology: Topology
     database: Database
     keys: PostgresKeys
+    users: TokenAuthority | None
     agents: PostgresAgents
     ledger: PostgresLedger
     registry: PostgresRegistry
@@ -50,6 +53,7 @@ class State:
     runs: TurnRuns
     jobs: Jobs
     health: Health
+    house: House
     scheduling: Scheduling
     waiting: Waiting
     cards: Cards

@@ -25,6 +25,7 @@ from infra.postgres.agents import AgentNotFound, PostgresAgents
 from infra.postgres.keys import Caller
 from infra.postgres.turns import AcceptOutcome, PostgresTurns
 from infra.redis_events import RedisEvents
+from infra.telemetry.subject import about
 from workflows.policy.models import ladder_for
 from workflows.policy.plans import turn_input
 
@@ -81,6 +82,8 @@ class Turns:
         if accepted.outcome is AcceptOutcome.NO_CONVERSATION:
             raise no_conversation(request.conversation_id)
         turn_id = accepted.turn_id
+        before = accepted.outcome is not AcceptOutcome.ACCEPTED
+        about(turn_id=turn_id, tenant_id=caller.tenant_id, before=before)
         self._remember(turn_id, caller.tenant_id)
         if accepted.status is TurnStatus.RUNNING:
             start = start_of(caller, turn, request.messages, self._preview_chars)

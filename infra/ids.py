@@ -24,3 +24,11 @@ def spelled(number: int, length: int) -> str:
 def is_id(prefix: str, text: str) -> bool:
     """Whether the text is an id of that prefix."""
     return re.fullmatch(f"{prefix}_{ID_PATTERN}", text) is not None
+
+
+def number_of(id: str) -> int:
+    """The number that an id spells behind its prefix. Raises ValueError for what is no id."""
+    number = 0
+    for letter in id.rpartition("_")[2]:
+        number = number << 5 | _ALPHABET.index(letter)
+    return number

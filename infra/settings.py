@@ -3,10 +3,22 @@
 import socket
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SELF_WRITTEN = frozenset({"user_metadata", "raw_user_meta_data"})
+
+
+def _vouched(path: str) -> str:
+    if SELF_WRITTEN & set(path.split(".")):
+        raise ValueError("users write that part of their tokens themselves, so it proves nothing")
+    return path
+
+
+Claim = Annotated[str, Field(pattern=r"^[A-Za-z0-9_:/.-]{1,200}$"), AfterValidator(_vouched)]
+"""A path of claims, such as `app_metadata.tenant_id`."""
 
 
 class Settings(BaseSettings):
@@ -36,22 +48,65 @@ class Settings(BaseSettings):
     temporal_namespace: str = "default"
     temporal_api_key: SecretStr | None = None
     temporal_tls: bool = False
+    """Whether by TLS. An API key, and each of the files below, asks for it by itself."""
+    temporal_tls_ca: Path | None = None
+    """The CA of the server's certificate, where the system does not know it."""
+    temporal_tls_cert: Path | None = None
+    """The certificate by which we are known (mTLS), and its key."""
+    temporal_tls_key: Path | None = None
+    temporal_tls_server_name: str | None = None
+    """The name in the server's certificate, where that is not the host's."""
+    temporal_deployment: str | None = Field(default=None, pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,62})?$")
+    """The worker deployment that workers are versions of; without one they are not versioned."""
+    build_id: str | None = Field(default=None, pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$")
+    """Which build of the product this is; a digest of its code unless it is said."""
+    payload_keys: SecretStr | None = None
+    """Keys that encrypt what Temporal keeps, `id:base64,id:base64`: the first writes, all of them read."""
+    codec_token: SecretStr | None = None
+    """What those must show who ask `aither temporal codec-server` to decode."""
     temporal_ui_url: str | None = None
     database_url: SecretStr | None = None
     database_pool_size: int = Field(default=10, ge=1, le=200)
+    database_pooler: Literal["session", "transaction"] = "session"
+    """What a pooler in front of PostgreSQL keeps for us: a session, as none does, or a transaction alone."""
+    admin_database_url: SecretStr | None = None
+    """Of the role that owns the schema: `aither db` alone uses it, and no server needs it."""
     redis_url: SecretStr | None = None
     qdrant_url: str | None = None
     """A Qdrant server; without one, Qdrant runs inside the worker process, in the data directory."""
     qdrant_api_key: SecretStr | None = None
+    embeddings_url: str | None = None
+    """An embeddings server that speaks OpenAI's API, without its `/v1`; else that of the embedded stack is asked."""
+    embedding_model: str | None = None
+    """The name of its model there; only where `embeddings_url` is set."""
     memory_collection: str = Field(default="findings", pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
     """The collection of findings. It remembers its embedder and refuses another: a new embedder needs a new name."""
 
     public_url: str | None = None
 
+    jwt_jwks_url: str | None = Field(default=None, pattern=r"^(https?://[^\s?#]+)?$")
+    """Where an identity provider publishes the keys that it signs users' tokens with; without it there are none."""
+    jwt_issuer: str | None = None
+    jwt_audience: str = Field(default="authenticated", min_length=1)
+    jwt_tenant_claim: Claim = "app_metadata.tenant_id"
+    """A path of claims that the provider alone writes: what users write themselves proves nothing."""
+    jwt_role_claim: Claim = "app_metadata.aither_role"
+    jwt_person_claim: Claim = "app_metadata.aither_person"
+    """As whom the user decides approvals; as themselves where the token does not say."""
+
     orchestrator_threads: int = Field(default=1, ge=1)
     orchestrator_slots: int = Field(default=4, ge=1)
     orchestrator_window_tokens: int = Field(default=2048, ge=256)
     """Tokens that one answer of the embedded model may span, prompt included (each slot has its own)."""
+
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    otlp_endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s?#]+$")
+    """Where traces go: an OpenTelemetry collector that takes OTLP over HTTP. Without one nothing is traced."""
+    trace_sample: float = Field(default=1.0, ge=0.0, le=1.0)
+    """The share of turns that is traced, unless whoever asks has decided."""
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """Where a worker serves its own figures to Prometheus, at `host`; nowhere without one."""
 
     max_body_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     max_wait_seconds: int = Field(default=600, ge=0)
@@ -65,6 +120,8 @@ class Settings(BaseSettings):
     )
     """Whom swarms ask where neither they nor the configuration say; SWARM_BACKEND alone is understood too."""
     turn_timeout_seconds: int = Field(default=3600, ge=10)
+    drain_seconds: int = Field(default=10, ge=0, le=3600)
+    """How long a worker that is to stop lets its calls finish before it hands them back, to go on elsewhere."""
 
     vast_api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("AITHER_VAST_API_KEY", "VAST_API_KEY", "vast_api_key")
@@ -136,6 +193,11 @@ class Settings(BaseSettings):
         return f"postgresql://aither_app@{self.host}:{self.postgres_port}/aither"
 
     @property
+    def database_pooled(self) -> bool:
+        """Whether each transaction may find itself in another session."""
+        return self.database_pooler == "transaction"
+
+    @property
     def redis_dsn(self) -> str:
         """Redis URL of the token streams."""
         return (
@@ -143,6 +205,11 @@ class Settings(BaseSettings):
             if self.redis_url
             else f"redis://{self.host}:{self.redis_port}/0"
         )
+
+    @property
+    def embeddings_target(self) -> str:
+        """Base URL of the embeddings server, without its `/v1`."""
+        return self.embeddings_url or f"http://{self.host}:{self.embeddings_port}"
 
     @property
     def telegram_group_ids(self) -> frozenset[int]:

@@ -55,5 +55,6 @@ def embedded_topology(settings: Settings) -> Topology:
     return Topology(
         backends=(orchestrator,),
         ladders=(Ladder(name="auto", answer=(rung,)),),
-        embedding_model=EMBEDDED_EMBEDDING_MODEL,
+        embedding_model=(settings.embedding_model if settings.embeddings_url else None)
+        or EMBEDDED_EMBEDDING_MODEL,
     )

@@ -2,10 +2,8 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from typing import Any, NoReturn
 
-from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.bursting import BurstActivities
@@ -17,28 +15,24 @@ from activities.market_ports import Marketplace
 from activities.offers import OfferActivities
 from activities.reaping import ReapingActivities
 from infra.box.opening import opening
-from infra.build import build_id
 from infra.postgres.leases import PostgresLeases
 from infra.redis_pools import RedisPools
 from infra.settings import Settings
+from infra.temporal.schedules import apply_loops
 from infra.vast.market import open_market
 from workers.burst_pressure import TemporalPressures
 from workers.burst_rules import RankedQuotes, guard_of
 from workers.composition import Composition
-from workers.fleets import GRACE
-from workers.sandbox import workflow_runner
-from workers.schedules import ensure_schedule
 from workflows.autoscale import CheckBurstWorkflow
 from workflows.burst import BurstLeaseWorkflow
 from workflows.burst_starts import TemporalLeaseRuns
-from workflows.names import CHECK_BURST, REAP_LEASES, Queue
+from workflows.names import Queue
 from workflows.policy import model_sources, offers
 from workflows.policy.reaping import lease_of_label, strays
 from workflows.reap_leases import ReapLeasesWorkflow
+from workflows.schedules import burst_loops
 
 AT_ONCE = 20
-LEAST = timedelta(seconds=1)
-"""Between two starts of a schedule: Temporal takes no less."""
 
 
 class NoMarket:
@@ -106,7 +100,7 @@ async def leasing(parts: Composition, settings: Settings) -> AsyncGenerator[None
             Worker(
                 parts.client,
                 task_queue=Queue.BURST,
-                build_id=build_id(),
+                **parts.versioning.options,
                 workflows=[BurstLeaseWorkflow, ReapLeasesWorkflow, CheckBurstWorkflow],
                 activities=[
                     *leases.all,
@@ -114,21 +108,13 @@ async def leasing(parts: Composition, settings: Settings) -> AsyncGenerator[None
                     reaper.reap_leases,
                     OfferActivities(market, offers).list_offers,
                 ],
-                workflow_runner=workflow_runner(),
+                workflow_runner=parts.versioning.runner(),
                 max_concurrent_activities=AT_ONCE,
-                graceful_shutdown_timeout=GRACE,
+                graceful_shutdown_timeout=parts.drain,
             )
         )
-        await ensure_burst_schedules(parts.client, burst)
+        await apply_loops(parts.client, burst_loops(burst))
         yield
-
-
-async def ensure_burst_schedules(client: Client, burst: Burst) -> None:
-    """Has the reaper and the check run as often as is configured. Safe to run by many workers at once."""
-    await ensure_schedule(
-        client, REAP_LEASES, every=max(LEAST, burst.reap), queue=Queue.BURST, args=[burst.dry_run]
-    )
-    await ensure_schedule(client, CHECK_BURST, every=max(LEAST, burst.check), queue=Queue.BURST, args=[])
 
 
 def _halt(burst: Burst) -> dict[str, Any]:

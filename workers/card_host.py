@@ -15,7 +15,6 @@ from temporalio.worker import Worker
 
 from activities.contracts.cards import CardSpec, HostKind, Inventory
 from activities.hosting import HostActivities, Told
-from infra.build import build_id
 from infra.config.mistakes import allowed
 from infra.embedded.layout import Layout
 from infra.hosts.comfyui import ComfyHost
@@ -25,6 +24,7 @@ from infra.hosts.vllm import VllmHost
 from infra.settings import Settings
 from infra.temporal import connect
 from infra.topology import load_topology
+from workers.versioning import Versioning
 from workflows.names import HOST_REPORTS, card_workflow_id, host_queue
 from workflows.starts import ensure_card
 
@@ -72,7 +72,7 @@ async def card_host(settings: Settings) -> AsyncGenerator[Worker]:
         worker = Worker(
             client,
             task_queue=host_queue(host),
-            build_id=build_id(),
+            **Versioning.of(settings).shared,
             activities=[activities.move_resident, activities.inspect_card],
             max_concurrent_activities=MOST_AT_ONCE,
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from temporalio.client import Client
 
@@ -34,6 +35,7 @@ from workers.leases import CardLeases
 from workers.pools.desk import Desk
 from workers.starter import RowTurnStarter
 from workers.telegram_announcing import announcers
+from workers.versioning import Versioning
 from workflows.policy import budget, supervisor
 
 
@@ -55,6 +57,9 @@ class Composition:
     agreeing: AgreementActivities
     approving: ApprovalActivities
     cards: CardActivities
+    drain: timedelta
+    """How long a worker that stops lets its calls finish before it hands them back."""
+    versioning: Versioning
 
 
 class PolicyRules:
@@ -82,7 +87,9 @@ async def compose(settings: Settings) -> AsyncGenerator[Composition]:
     topology = load_topology(settings)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
-            Database.connect(settings.database_dsn, settings.database_pool_size)
+            Database.connect(
+                settings.database_dsn, settings.database_pool_size, pooled=settings.database_pooled
+            )
         )
         events = await stack.enter_async_context(
             RedisEvents.connect(settings.redis_dsn, settings.stream_ttl_seconds)
@@ -138,4 +145,6 @@ def wired(
             announcers(settings, connections.database, connections.client),
         ),
         cards=CardActivities(PostgresCards(connections.database)),
+        drain=timedelta(seconds=settings.drain_seconds),
+        versioning=Versioning.of(settings),
     )

@@ -25,7 +25,7 @@ class ServedEmbedder:
     async def connected(cls, settings: Settings, model: str | None) -> "AsyncGenerator[ServedEmbedder]":
         """The configured server's, for the block; connects when it is first asked."""
         async with httpx2.AsyncClient(timeout=httpx2.Timeout(WAIT_S, connect=3.0)) as http:
-            yield cls(EmbeddingsClient(http, f"http://{settings.host}:{settings.embeddings_port}"), model)
+            yield cls(EmbeddingsClient(http, settings.embeddings_target), model)
 
     @property
     def name(self) -> str:

@@ -6,10 +6,8 @@ from enum import StrEnum
 
 from temporalio.worker import Worker
 
-from infra.build import build_id
 from workers.composition import Composition
 from workers.pools.slots import pool_tuner
-from workers.sandbox import workflow_runner
 from workflows.approval import ApprovalWorkflow
 from workflows.gpu_card import GpuCardWorkflow
 from workflows.names import Queue
@@ -20,9 +18,6 @@ from workflows.sweep_approvals import SweepApprovalsWorkflow
 from workflows.sweep_jobs import SweepJobsWorkflow
 from workflows.telegram_card import TelegramCardWorkflow
 from workflows.turn import UserTurnWorkflow
-
-GRACE = timedelta(seconds=10)
-"""How long a worker that stops lets its calls finish before it hands them back."""
 
 STICKY_PATIENCE = timedelta(seconds=3)
 """How long a workflow waits for the worker that has it in its cache before any other may go on with it."""
@@ -56,7 +51,7 @@ def turns_workers(parts: Composition) -> Sequence[Worker]:
         Worker(
             parts.client,
             task_queue=Queue.TURNS,
-            build_id=build_id(),
+            **parts.versioning.options,
             workflows=[
                 UserTurnWorkflow,
                 SweepTurnsWorkflow,
@@ -77,8 +72,8 @@ def turns_workers(parts: Composition) -> Sequence[Worker]:
                 parts.cards.publish_card,
                 *parts.approving.all,
             ],
-            workflow_runner=workflow_runner(),
-            graceful_shutdown_timeout=GRACE,
+            workflow_runner=parts.versioning.runner(),
+            graceful_shutdown_timeout=parts.drain,
             sticky_queue_schedule_to_start_timeout=STICKY_PATIENCE,
         )
     ]
@@ -90,12 +85,12 @@ def pool_workers(parts: Composition) -> Sequence[Worker]:
         Worker(
             parts.client,
             task_queue=name,
-            build_id=build_id(),
+            **parts.versioning.shared,
             activities=[parts.chat.chat, parts.router.route_turn],
             tuner=pool_tuner(pool),
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-            graceful_shutdown_timeout=GRACE,
+            graceful_shutdown_timeout=parts.drain,
         )
         for name, pool in parts.desk.pools.items()
     ]

@@ -3,15 +3,12 @@
 import argparse
 import asyncio
 import logging
-import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import uvloop
-from temporalio.worker import Worker
 
 from activities.running import RunningCalls
 from infra.config.mistakes import ConfigError
@@ -21,6 +18,7 @@ from infra.presence import registered
 from infra.redis_barred import RedisBarred
 from infra.redis_events import RedisEvents
 from infra.settings import Settings, settings
+from infra.telemetry.process import WORKER, telemetry
 from infra.topology import load_topology
 from workers.barring import tell_barred
 from workers.burst import leasing
@@ -30,14 +28,18 @@ from workers.composition import compose
 from workers.fleets import FLEETS, USUAL, Fleet
 from workers.memory import remembering
 from workers.pools.serving import served
+from workers.pulse import beating
 from workers.registering import told_by_worker
 from workers.schedules import ensure_schedules
 from workers.telegram import telegram
+from workers.together import Together
 
 log = logging.getLogger("workers")
 
 RECONNECT_S = 1.0
-READY_FILE = "AITHER_READY_FILE"
+
+Shutdown = Callable[[], Awaitable[None]]
+"""Takes nothing new, lets what runs finish for as long as is configured, and returns when all is over."""
 
 
 async def run(fleets: list[Fleet]) -> None:
@@ -47,21 +49,22 @@ async def run(fleets: list[Fleet]) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     async with AsyncExitStack() as running:
-        workers = list[Worker]()
+        shutdowns = list[Shutdown]()
         if Fleet.CARDS in fleets:
-            workers.append(await running.enter_async_context(card_host(settings())))
+            shutdowns.append((await running.enter_async_context(card_host(settings()))).shutdown)
             await running.enter_async_context(_told_of_cards(settings()))
         if others := [fleet for fleet in fleets if fleet is not Fleet.CARDS]:
-            workers += await _start(others, running)
-        _say_ready(fleets)
+            shutdowns += await _start(others, running)
+        log.info("ready: fleets %s", ", ".join(fleets))
+        await running.enter_async_context(beating())
         await stop.wait()
         log.info("stopping: running calls have a moment to finish")
         # Together: one after the other, every pool would take its own moment.
-        await asyncio.gather(*(worker.shutdown() for worker in workers))
+        await asyncio.gather(*(shutdown() for shutdown in shutdowns))
 
 
-async def _start(fleets: list[Fleet], running: AsyncExitStack) -> list[Worker]:
-    """Connects to the stores and starts the fleets' workers, for as long as the stack is open."""
+async def _start(fleets: list[Fleet], running: AsyncExitStack) -> list[Shutdown]:
+    """Connects to the stores and starts the fleets' workers, for as long as the stack is open; how each stops."""
     parts = await running.enter_async_context(compose(settings()))
     listener = asyncio.create_task(_listen_for_cancels(parts.events, parts.running))
     running.callback(listener.cancel)
@@ -73,12 +76,13 @@ async def _start(fleets: list[Fleet], running: AsyncExitStack) -> list[Worker]:
     workers = [worker for fleet in fleets if fleet in FLEETS for worker in FLEETS[fleet](parts)]
     for worker in workers:
         await running.enter_async_context(worker)
+    beside = await running.enter_async_context(Together())
     if Fleet.MEMORY in fleets:
-        await running.enter_async_context(remembering(parts, settings()))
+        await beside.enter(remembering(parts, settings()))
     if Fleet.TELEGRAM in fleets:
-        await running.enter_async_context(telegram(settings(), parts.database, parts.client))
+        await beside.enter(telegram(settings(), parts.database, parts.client))
     if Fleet.BURST in fleets:
-        await running.enter_async_context(leasing(parts, settings()))
+        await beside.enter(leasing(parts, settings()))
     if Fleet.TURNS in fleets:
         await ensure_schedules(parts.client)
         await ensure_cards(parts.client, parts.topology)
@@ -86,14 +90,15 @@ async def _start(fleets: list[Fleet], running: AsyncExitStack) -> list[Worker]:
     told = told_by_worker(fleets, pools)
     await running.enter_async_context(registered(PostgresRegistry(parts.database), told))
     log.info("pools %s", ", ".join(parts.topology.pools()))
-    return workers
+    return [*(worker.shutdown for worker in workers), beside.leave]
 
 
 @asynccontextmanager
 async def _told_of_cards(configured: Settings) -> AsyncGenerator[None]:
     """Has the registry know this card host and its cards. It works just as well where the database is away."""
     cards = [card for card in load_topology(configured).cards if card.host == configured.host_name]
-    async with Database.connect(configured.database_dsn, 1, lazy=True) as database:
+    pooled = configured.database_pooled
+    async with Database.connect(configured.database_dsn, 1, lazy=True, pooled=pooled) as database:
         told = told_by_worker([Fleet.CARDS], cards=cards)
         async with registered(PostgresRegistry(database), told):
             yield
@@ -104,12 +109,6 @@ async def _listen_for_cancels(events: RedisEvents, running: RunningCalls) -> Non
         async for turn_id in events.cancels():
             running.cancel(turn_id)
         await asyncio.sleep(RECONNECT_S)
-
-
-def _say_ready(fleets: list[Fleet]) -> None:
-    log.info("ready: fleets %s", ", ".join(fleets))
-    if path := os.environ.get(READY_FILE):
-        Path(path).write_text(f"{os.getpid()}\n")
 
 
 def main() -> None:
@@ -125,11 +124,9 @@ def main() -> None:
         help="a fleet to run; may be repeated (default: turns, pools, memory, telegram and burst)",
     )
     fleets: list[Fleet] = parser.parse_args().fleet or list(USUAL)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # A line for every call, without the turn it belongs to, tells nobody anything.
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
     try:
-        uvloop.run(run(fleets))
+        with telemetry(settings(), service=WORKER, fleets=fleets):
+            uvloop.run(run(fleets))
     except (ConfigError, NoCardsHere) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)

@@ -7,21 +7,22 @@ the first one ends. A Qdrant server is everybody's.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 
 from temporalio.worker import Worker
 
 from activities.errors import StoreUnavailable
+from activities.keeping import KeepingActivities
 from activities.remembering import RememberingActivities
 from activities.swarm_store import SwarmStore
-from infra.build import build_id
+from infra.embedded.layout import Layout
 from infra.qdrant.client import opened
 from infra.qdrant.ledger import QdrantLedger
 from infra.qdrant.memory import QdrantMemory
+from infra.qdrant.points import Qdrant
 from infra.settings import Settings
 from workers.composition import Composition
 from workers.embedder import ServedEmbedder
-from workers.fleets import GRACE
 from workers.swarm import swarming
 from workflows.names import Queue
 from workflows.policy import claims
@@ -37,15 +38,26 @@ def activities_of(parts: Composition, store: SwarmStore) -> Sequence[Callable[..
 
 
 @asynccontextmanager
-async def store_of(parts: Composition, settings: Settings) -> AsyncGenerator[SwarmStore]:
-    """Ledger and memory for the block. Raises `infra.qdrant.local.InUse` and `StoreUnavailable`."""
-    async with AsyncExitStack() as stack:
-        qdrant = await stack.enter_async_context(opened(settings))
-        embedder = await stack.enter_async_context(
-            ServedEmbedder.connected(settings, parts.topology.embedding_model)
-        )
+async def store_of(parts: Composition, settings: Settings, qdrant: Qdrant) -> AsyncGenerator[SwarmStore]:
+    """Ledger and memory for the block. Raises `StoreUnavailable`."""
+    async with ServedEmbedder.connected(settings, parts.topology.embedding_model) as embedder:
         memory = QdrantMemory(qdrant, settings.memory_collection, embedder)
         yield SwarmStore(QdrantLedger(qdrant, claims), memory, claims)
+
+
+def copying(settings: Settings, qdrant: Qdrant) -> Sequence[Callable[..., object]]:
+    """What a backup asks: a copy of what nobody else can read meanwhile. A Qdrant server has snapshots of its own."""
+    if settings.qdrant_url:
+        return []
+    from infra.qdrant.local import LocalQdrant
+
+    layout = Layout(settings.data_dir.expanduser().resolve())
+
+    async def copy(name: str) -> None:
+        assert isinstance(qdrant, LocalQdrant)
+        await qdrant.copy(layout.memory_copy(name))
+
+    return [KeepingActivities(copy).copy_memory]
 
 
 @asynccontextmanager
@@ -76,13 +88,17 @@ async def _stand_by(parts: Composition, settings: Settings, stop: asyncio.Event)
 
 
 async def _serve(parts: Composition, settings: Settings, stop: asyncio.Event) -> None:
-    async with store_of(parts, settings) as store, swarming(parts, store, settings) as swarm:
+    async with (
+        opened(settings) as qdrant,
+        store_of(parts, settings, qdrant) as store,
+        swarming(parts, store, settings) as swarm,
+    ):
         worker = Worker(
             parts.client,
             task_queue=Queue.MEMORY,
-            build_id=build_id(),
-            activities=[*activities_of(parts, store), *swarm],
-            graceful_shutdown_timeout=GRACE,
+            **parts.versioning.shared,
+            activities=[*activities_of(parts, store), *copying(settings, qdrant), *swarm],
+            graceful_shutdown_timeout=parts.drain,
         )
         running = asyncio.create_task(worker.run())
         stopped = asyncio.create_task(stop.wait())

@@ -5,18 +5,18 @@ import secrets
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.telegram import TelegramActivities
-from infra.build import build_id
 from infra.postgres.approvals import PostgresApprovals
 from infra.postgres.database import Database
 from infra.settings import Settings
 from infra.telegram.access import bot_access, bot_webhook
-from workers.fleets import GRACE
 from workers.telegram_announcing import outward
+from workers.versioning import Versioning
 from workflows.names import Queue
 
 SHOWN_AT_ONCE = 20
@@ -46,10 +46,10 @@ async def telegram(settings: Settings, database: Database, client: Client) -> As
             Worker(
                 client,
                 task_queue=Queue.TELEGRAM,
-                build_id=build_id(),
+                **Versioning.of(settings).shared,
                 activities=list(shown.all),
                 max_concurrent_activities=SHOWN_AT_ONCE,
-                graceful_shutdown_timeout=GRACE,
+                graceful_shutdown_timeout=timedelta(seconds=settings.drain_seconds),
             )
         )
         await stack.enter_async_context(surface.inbox.working())

@@ -2,8 +2,10 @@
 
 from temporalio.common import SearchAttributeKey
 
-TENANT = SearchAttributeKey.for_keyword("AitherTenant")
-STATUS = SearchAttributeKey.for_keyword("AitherStatus")
-EFFORT = SearchAttributeKey.for_int("AitherEffort")
-RUNG = SearchAttributeKey.for_keyword("AitherRung")
-MODEL = SearchAttributeKey.for_keyword("AitherModel")
+from activities.contracts import traces
+
+TENANT = SearchAttributeKey.for_keyword(traces.TENANT)
+STATUS = SearchAttributeKey.for_keyword(traces.STATUS)
+EFFORT = SearchAttributeKey.for_int(traces.EFFORT)
+RUNG = SearchAttributeKey.for_keyword(traces.RUNG)
+MODEL = SearchAttributeKey.for_keyword(traces.MODEL)

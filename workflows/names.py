@@ -37,6 +37,7 @@ REPAIR = "repair"
 CARD = "card"
 LEASE_VALID = "lease-valid"
 SEARCH_MEMORY = "search-memory"
+COPY_MEMORY = "copy-memory"
 
 ASK_TURN = "ask-turn"
 TAKE_PLAN = "take-plan"

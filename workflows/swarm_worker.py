@@ -49,7 +49,11 @@ class SwarmWorkerWorkflow:
             handing_in = Worked(claim=taken.claim, turn_id=taken.asked.turn_id) if kept else None
             finished += 1
             if finished % work.tasks_a_run == 0:
-                workflow.continue_as_new(replace(work, finished=finished, handing_in=handing_in))
+                # Where workers are versioned: each run stays with its build, the next one begins on the current.
+                workflow.continue_as_new(
+                    replace(work, finished=finished, handing_in=handing_in),
+                    initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
+                )
 
     @workflow.signal(name=LEAVE)
     def leave(self) -> None:

@@ -15,20 +15,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_TENANT = re.compile(r"(?!shared$)[a-z0-9][a-z0-9-]{0,62}")
 
 
 def with_database(folder: Path | None, tenant: str, work: Callable[[Database], Awaitable[T]]) -> T:
     """What `work` comes to on the database of this installation; ends the command where it cannot be done."""
     if not _TENANT.fullmatch(tenant):
-        fail(ExitCode.USAGE, f"{tenant!r} is no tenant: lower-case letters, digits and dashes, 63 at most")
+        fail(
+            ExitCode.USAGE,
+            f"{tenant!r} is no tenant: lower-case letters, digits and dashes, 63 at most, and not `shared`",
+        )
     from activities.errors import AitherError, StoreUnavailable
     from infra.postgres.database import Database
+    from infra.settings import settings
 
-    dsn = _dsn(data_dir(folder))
+    dsn, pooled = app_dsn_of(data_dir(folder)), settings().database_pooled
 
     async def run() -> T:
-        async with Database.connect(dsn, 1) as database:
+        async with Database.connect(dsn, 1, pooled=pooled) as database:
             return await work(database)
 
     try:
@@ -43,7 +47,7 @@ def with_database(folder: Path | None, tenant: str, work: Callable[[Database], A
         fail(ExitCode.USAGE, error.message)
 
 
-def _dsn(folder: Path) -> str:
+def app_dsn_of(folder: Path) -> str:
     """The configured database, else the embedded one of this data directory."""
     from infra.embedded.addresses import app_dsn
     from infra.settings import settings

@@ -9,6 +9,7 @@ from typing import Any
 from api.cli.client import ApiUrl, AsJson, Client, DataDir, find
 from api.cli.story import duration, left_the_building, money, story
 from api.cli.turns import OUTCOMES, TurnId
+from infra.telemetry.trace_ids import trace_id_of
 
 EPILOG = "Example: aither explain turn_01k5h6v9c2m8r4t0x3z7q5w1ne"
 
@@ -29,6 +30,7 @@ def explain(
     told = story(turn)
     if as_json:
         shown = {name: turn[name] for name in SHOWN} | {"story": [line for line in told if line]}
+        shown["trace_id"] = trace_id_of(turn["id"])
         sys.stdout.write(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
         return
     from rich.console import Console

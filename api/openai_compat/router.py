@@ -93,7 +93,7 @@ async def create_embedding(request: Request, caller: CallerDep) -> Response:
     del caller
     state = state_of(request)
     http = cast("httpx2.AsyncClient", request.state.embeddings_http)
-    client = EmbeddingsClient(http, f"http://{state.settings.host}:{state.settings.embeddings_port}")
+    client = EmbeddingsClient(http, state.settings.embeddings_target)
     return await embed(request, client, state.topology.embedding_model)
 
 

@@ -16,9 +16,9 @@ from api.approval_models import (
     DecisionBody,
 )
 from api.auth import CallerDep
-from api.links import cursor_at, place_at
+from api.links import cursor_after, named_by
 from api.openapi import body_of, header, problems
-from api.problems import invalid
+from api.problems import Problem, invalid
 from api.reading import read_body, wait_seconds
 from api.state import State, state_of
 from infra.postgres.keys import Caller
@@ -102,10 +102,12 @@ async def list_approvals(
     state = state_of(request)
     before = page_before(request, cursor, {"status", "limit", "cursor"})
     found = await state.approvals.page(caller, status=status, before=before, limit=limit + 1)
-    next_cursor = cursor_at(found[limit - 1].seq) if len(found) > limit else None
+    if found is None:
+        raise strange_cursor()
+    next_cursor = cursor_after(found[limit - 1]["id"]) if len(found) > limit else None
     following = urlencode({**request.query_params, "cursor": next_cursor})
     next_link = f"{state.settings.api_url}/v1/approvals?{following}" if next_cursor else None
-    data = [_with_links(state, line.shown) for line in found[:limit]]
+    data = [_with_links(state, shown) for shown in found[:limit]]
     return _json({"data": data, "next_cursor": next_cursor, "links": {"next": next_link}})
 
 
@@ -176,15 +178,20 @@ def answered(answer: Answer, headers: dict[str, str] | None = None) -> Response:
     return _json(said, 200 if answer.verdict is Verdict.DECIDED else 202, headers)
 
 
-def page_before(request: Request, cursor: str | None, known: set[str]) -> int | None:
-    """The place that a page begins below. Raises a 422 `Problem` for a strange cursor or parameter."""
+def page_before(request: Request, cursor: str | None, known: set[str]) -> str | None:
+    """What a page begins after. Raises a 422 `Problem` for a strange cursor or parameter."""
     unknown = set(request.query_params) - known
     if unknown:
         raise invalid(min(unknown), "is not a parameter of this list")
-    before = place_at(cursor) if cursor is not None else None
+    before = named_by(cursor) if cursor is not None else None
     if cursor is not None and before is None:
-        raise invalid("cursor", "is not one that this list has given")
+        raise strange_cursor()
     return before
+
+
+def strange_cursor() -> Problem:
+    """For a cursor that names nothing in this list."""
+    return invalid("cursor", "is not one that this list has given")
 
 
 async def _waited(

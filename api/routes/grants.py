@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Request, Response
 from api.approval_models import GrantPage, GrantView
 from api.approvals import name_of
 from api.auth import CallerDep
-from api.links import cursor_at
+from api.links import cursor_after
 from api.openapi import problems
 from api.problems import Problem
-from api.routes.approvals import ALWAYS, page_before
+from api.routes.approvals import ALWAYS, page_before, strange_cursor
 from api.state import state_of
 from infra.postgres.grants import NotYours, PostgresGrants
 
@@ -43,8 +43,10 @@ async def list_grants(
     before = page_before(request, cursor, {"all", "limit", "cursor"})
     rows = PostgresGrants(state_of(request).database)
     found = await rows.page(caller.tenant_id, every=every, before=before, limit=limit + 1)
-    next_cursor = cursor_at(found[limit - 1][0]) if len(found) > limit else None
-    page = {"data": [shown for _, shown in found[:limit]], "next_cursor": next_cursor}
+    if found is None:
+        raise strange_cursor()
+    next_cursor = cursor_after(found[limit - 1]["id"]) if len(found) > limit else None
+    page = {"data": found[:limit], "next_cursor": next_cursor}
     return Response(orjson.dumps(page), media_type="application/json")
 
 

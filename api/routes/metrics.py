@@ -11,6 +11,8 @@ sends it by `authorization`:
           - targets: ["127.0.0.1:8001"]
 """
 
+import asyncio
+
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -38,8 +40,11 @@ router = APIRouter(tags=["Scheduler"])
 async def get_metrics(request: Request, caller: CallerDep) -> Response:
     """Pools, their members, waits, and GPU cards: the figures of `/v1/scheduler` and `/v1/gpu/cards`.
 
-    Waits and the figures of calls come from the worker processes; a sample is left out while its source is away.
+    Waits and the figures of calls come from the worker processes. Beside them: services, leases and what they cost,
+    what runs in Temporal, and this process's requests. A sample is left out while its source is away. Turns, tokens
+    and dollars are counted by the workers, who serve them at `AITHER_METRICS_PORT`.
     """
     state = state_of(request)
-    body = exposition(await state.scheduling.look(), await state.cards.all())
+    pools, deck, house = await asyncio.gather(state.scheduling.look(), state.cards.all(), state.house.look())
+    body = exposition(pools, deck, house, request.app.state.requests.registry)
     return Response(body, media_type=CONTENT_TYPE_LATEST)

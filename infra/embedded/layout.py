@@ -43,6 +43,17 @@ class Layout:
         return self.root / "temporal"
 
     @property
+    def qdrant_dir(self) -> Path:
+        """The swarm's ledger and memory; open in one process at a time."""
+        return self.root / "qdrant"
+
+    def memory_copy(self, name: str) -> Path:
+        """Where the worker that has `qdrant_dir` open puts a copy of it, for a backup. Raises `ValueError`."""
+        if not name.isalnum():
+            raise ValueError(f"{name!r} is not of letters and digits")
+        return self.run_dir / f"memory-{name}"
+
+    @property
     def state_file(self) -> Path:
         """What runs, as the supervisor last saw it."""
         return self.run_dir / "state.json"

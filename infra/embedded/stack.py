@@ -56,6 +56,7 @@ def draw(settings: Settings, layout: Layout, passwords: Passwords, without: froz
         "temporal": settings.temporal_address,
         "postgres": settings.database_url,
         "redis": settings.redis_url,
+        "embeddings": settings.embeddings_url,
     }
     left_out = without | {name for name, address in elsewhere.items() if address}
     everything = (
@@ -164,7 +165,8 @@ def _workers(layout: Layout, settings: Settings, passwords: Passwords) -> Part:
         needs=("postgres", "temporal", "redis"),
         ready=probes.file_exists(ready_file),
         before=before,
-        grace_s=15,
+        # What drains has to close its connections as well.
+        grace_s=settings.drain_seconds + 5,
         stop_wave=1,
     )
 

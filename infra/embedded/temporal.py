@@ -2,6 +2,7 @@
 
 import os
 
+from activities.contracts.traces import SEARCH_ATTRIBUTES
 from infra.embedded import carried, probes
 from infra.embedded.layout import Layout
 from infra.embedded.parts import Part
@@ -20,14 +21,6 @@ DYNAMIC_CONFIG = {
     "history.timerProcessorMaxTimeShift": '"20ms"',
     # About 1 in 1000 waits for a result misses its wake-up and then lasts a whole long-poll.
     "history.longPollExpirationInterval": '"2s"',
-}
-
-SEARCH_ATTRIBUTES = {
-    "AitherTenant": "Keyword",
-    "AitherStatus": "Keyword",
-    "AitherEffort": "Int",
-    "AitherRung": "Keyword",
-    "AitherModel": "Keyword",
 }
 
 SQLITE = {

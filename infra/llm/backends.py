@@ -13,6 +13,7 @@ from activities.ports import ChatBackend
 from infra.llm.keyless import Keyless
 from infra.llm.openai_chat import OpenAIChat
 from infra.llm.transport import AiohttpTransport
+from infra.telemetry.tracing import traced
 
 CONNECT_S = 5.0
 SILENCE = timedelta(minutes=2)
@@ -42,7 +43,10 @@ async def opening(
         clients = {
             locality: await open_until.enter_async_context(
                 httpx2.AsyncClient(
-                    transport=AiohttpTransport(proxied=locality is Locality.CLOUD),
+                    transport=traced(
+                        AiohttpTransport(proxied=locality is Locality.CLOUD),
+                        tells=locality is Locality.LOCAL,
+                    ),
                     timeout=timeout,
                     trust_env=False,
                 )

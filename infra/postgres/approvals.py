@@ -1,10 +1,10 @@
 """Approvals in PostgreSQL, where they are decided: each call is a function there, and one round trip."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import msgspec
 import orjson
 
@@ -32,6 +32,8 @@ from infra.postgres.turns import storable
 
 PATIENCE_S = 5.0
 NEWEST = 2**63 - 1
+_PLACE = "select seq from aither.approvals where tenant_id = $1 and id = $2"
+"""Places count the approvals of all tenants, so none is told."""
 
 _CANCEL = "select aither.cancel_approval($1,$2,$3,$4,$5,$6,$7)"
 _VIEW = "select aither.approval_view(a) as view from aither.approvals a where a.tenant_id = $1 and a.id = $2"
@@ -56,14 +58,6 @@ class _Read(msgspec.Struct):
 
 _read = msgspec.json.Decoder(_Read)
 _opened = msgspec.json.Decoder(Opened)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """An approval in a list. `seq` is its place; `shown` what its readers see, without its longer parts."""
-
-    seq: int
-    shown: dict[str, Any]
 
 
 class PostgresApprovals:
@@ -205,20 +199,27 @@ class PostgresApprovals:
         return {**orjson.loads(found["view"]), "audit": orjson.loads(found["audit"])}
 
     async def page(
-        self, tenant_id: str, *, status: ApprovalStatus | None, before: int | None, limit: int
-    ) -> list[Line]:
-        """Up to `limit` approvals, newest first, from below the place `before`."""
-        rows = await self._db.run(
-            lambda c: c.fetch(
-                "select * from aither.approval_page($1,$2,$3,$4)",
+        self, tenant_id: str, *, status: ApprovalStatus | None, before: str | None, limit: int
+    ) -> list[dict[str, Any]] | None:
+        """Up to `limit` approvals, newest first, from after the one called `before`; None where there is none.
+
+        They come without their longer parts.
+        """
+
+        async def query(connection: Connection) -> list[asyncpg.Record] | None:
+            place = NEWEST if before is None else await connection.fetchval(_PLACE, tenant_id, before)
+            if place is None:
+                return None
+            return await connection.fetch(
+                "select line from aither.approval_page($1,$2,$3,$4)",
                 tenant_id,
                 status.value if status else None,
-                NEWEST if before is None else before,
+                place,
                 limit,
-            ),
-            patience=PATIENCE_S,
-        )
-        return [Line(seq=row["seq"], shown=orjson.loads(row["line"])) for row in rows]
+            )
+
+        rows = await self._db.in_tenant(tenant_id, query, patience=PATIENCE_S)
+        return None if rows is None else [orjson.loads(row["line"]) for row in rows]
 
     async def closed(self, tenant_id: str, approval_ids: Sequence[str]) -> set[str]:
         """Those of the approvals that are open no more."""

@@ -11,6 +11,8 @@ from activities.errors import AitherError
 from infra.postgres.database import Connection, Database
 
 PATIENCE_S = 5.0
+_PLACE = "select seq from aither.grants where tenant_id = $1 and id = $2"
+"""Places count the grants of all tenants, so none is told."""
 
 _grant = msgspec.json.Decoder(Grant)
 
@@ -34,21 +36,27 @@ class PostgresGrants:
         self._db = database
 
     async def page(
-        self, tenant_id: str, *, every: bool, before: int | None, limit: int
-    ) -> list[tuple[int, dict[str, Any]]]:
-        """Up to `limit` grants with their places, newest first; those in force, or also those that were."""
+        self, tenant_id: str, *, every: bool, before: str | None, limit: int
+    ) -> list[dict[str, Any]] | None:
+        """Up to `limit` grants, newest first, from after the one called `before`; None where there is none.
 
-        async def query(connection: Connection) -> list[tuple[int, dict[str, Any]]]:
+        Those in force, or `every` one that ever was.
+        """
+
+        async def query(connection: Connection) -> list[dict[str, Any]] | None:
+            place = await connection.fetchval(_PLACE, tenant_id, before) if before is not None else None
+            if before is not None and place is None:
+                return None
             rows = await connection.fetch(
-                "select g.seq, aither.grant_view(g) as shown from aither.grants g where g.tenant_id = $1"
+                "select aither.grant_view(g) as shown from aither.grants g where g.tenant_id = $1"
                 " and ($2 or (g.revoked_at is null and g.expires_at > now()))"
                 " and ($3::bigint is null or g.seq < $3) order by g.seq desc limit $4",
                 tenant_id,
                 every,
-                before,
+                place,
                 limit,
             )
-            return [(row["seq"], orjson.loads(row["shown"])) for row in rows]
+            return [orjson.loads(row["shown"]) for row in rows]
 
         return await self._db.in_tenant(tenant_id, query, patience=PATIENCE_S)
 

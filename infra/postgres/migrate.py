@@ -1,7 +1,8 @@
 """Applies the SQL migrations: in order, each once, and never one that has changed since it was applied.
 
-`python -m infra.postgres.migrate` applies them to the database of AITHER_ADMIN_DATABASE_URL, whose role owns
-the schema. The embedded stack does that by itself.
+`aither db migrate` applies them to the database of AITHER_ADMIN_DATABASE_URL, whose role owns the schema, and
+`python -m infra.postgres.migrate` does no more than that. The embedded stack does it by itself. A project on
+Supabase may have them by its own command line instead: see `infra.postgres.supabase_layout`.
 """
 
 import asyncio
@@ -10,11 +11,21 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
 
+LEDGER = (
+    "create schema if not exists aither_ops;"
+    "create table if not exists aither_ops.migrations ("
+    " number integer primary key, name text not null, sha256 text not null,"
+    " applied_at timestamptz not null default now())"
+)
+"""Where it is written down which have been applied."""
+HAS_LEDGER = "select to_regclass('aither_ops.migrations') is not null"
 FOLDER = Path(__file__).parent.parent / "sql"
 FILE_NAME = re.compile(r"(\d{3})_[a-z0-9_]+\.sql")
 LOCK = 0x41697468
@@ -39,6 +50,28 @@ class Migration:
     def checksum(self) -> str:
         """What tells that a file has changed."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+class Standing(StrEnum):
+    """How a migration stands in a database. Only `MISSING` ones can be applied."""
+
+    APPLIED = "applied"
+    MISSING = "missing"
+    CHANGED = "changed"
+    LATE = "late"
+    """It is missing, and one with a higher number has been applied."""
+    UNKNOWN = "unknown"
+    """The database has had it, and this version does not know it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A migration as it stands."""
+
+    number: int
+    name: str
+    standing: Standing
+    applied_at: datetime | None = None
 
 
 def read(folder: Path) -> list[Migration]:
@@ -68,14 +101,38 @@ async def migrate(connection: Connection, folder: Path = FOLDER) -> list[str]:
     return [migration.name for migration in missing]
 
 
+async def entries(connection: Connection, folder: Path = FOLDER) -> list[Entry]:
+    """Every migration that is in the folder or in the database, by number. Changes nothing."""
+    applied: dict[int, asyncpg.Record] = {}
+    if await connection.fetchval(HAS_LEDGER):
+        for row in await connection.fetch(
+            "select number, name, sha256, applied_at from aither_ops.migrations"
+        ):
+            applied[row["number"]] = row
+    known = {migration.number: migration for migration in read(folder)}
+    newest = max(applied, default=0)
+    return [
+        _entry(number, known.get(number), applied.get(number), newest)
+        for number in sorted({*known, *applied})
+    ]
+
+
+def _entry(number: int, migration: Migration | None, row: asyncpg.Record | None, newest: int) -> Entry:
+    if row is None:
+        assert migration is not None
+        standing = Standing.LATE if number < newest else Standing.MISSING
+        return Entry(number=number, name=migration.name, standing=standing)
+    standing = Standing.APPLIED
+    if migration is None:
+        standing = Standing.UNKNOWN
+    elif migration.checksum != row["sha256"]:
+        standing = Standing.CHANGED
+    return Entry(number=number, name=row["name"], standing=standing, applied_at=row["applied_at"])
+
+
 async def _applied(connection: Connection) -> dict[int, tuple[str, str]]:
-    if not await connection.fetchval("select to_regclass('aither_ops.migrations') is not null"):
-        await connection.execute(
-            "create schema if not exists aither_ops;"
-            "create table aither_ops.migrations ("
-            " number integer primary key, name text not null, sha256 text not null,"
-            " applied_at timestamptz not null default now())"
-        )
+    if not await connection.fetchval(HAS_LEDGER):
+        await connection.execute(LEDGER)
     rows = await connection.fetch("select number, name, sha256 from aither_ops.migrations order by number")
     return {row["number"]: (row["name"], row["sha256"]) for row in rows}
 

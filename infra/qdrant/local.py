@@ -129,6 +129,20 @@ class LocalQdrant:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=True)
 
+    async def copy(self, target: Path) -> None:
+        """Copies the directory as it stands between two calls; calls that come meanwhile wait. `target` must be new."""
+        await self.run(lambda: self._copy(target))
+
+    def _copy(self, target: Path) -> None:
+        names = list(self._shards)
+        # Closed, so that nothing of them is left to be written while they are read.
+        self._close()
+        try:
+            shutil.copytree(self._root, target, ignore=shutil.ignore_patterns("lock", "*.draft"))
+        finally:
+            for name in names:
+                self._shards[name] = EdgeShard.load(str(self._root / name))
+
     def _close(self) -> None:
         for shard in self._shards.values():
             shard.flush()

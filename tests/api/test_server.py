@@ -89,7 +89,18 @@ async def test_a_turn_is_accepted_without_temporal_and_who_waits_is_let_go(api: 
         async with asyncio.timeout(10):
             assert (await waiting)["status"] == "running"
             assert "event: turn.started" in (await following).text
-            await process.wait()
+            assert await process.wait() == 0
         # Nothing is lost: another process serves both turns.
         async with api.client() as other:
             assert (await other.get(f"/v1/turns/{turn['id']}")).json()["status"] == "running"
+
+
+async def test_a_process_that_is_told_to_stop_is_not_well(api: Api) -> None:
+    async with api.client() as client:
+        api.app.state.closing.set()
+        try:
+            reply = await client.get("/health")
+        finally:
+            api.app.state.closing.clear()
+        assert (reply.status_code, reply.json()["status"]) == (503, "stopping")
+        assert (await client.get("/health")).json()["status"] != "stopping"

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -10,7 +11,6 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.contracts.approvals import ApprovalRef, ApprovalStatus, Option, Scope, Surface
 from infra.ids import new_id
-from infra.postgres.approvals import Line
 from tests.approvals.gate import Gate, soon
 from workflows.approval_starts import wake_approval
 from workflows.names import SWEEP_APPROVALS, Queue, approval_workflow_id
@@ -68,7 +68,7 @@ async def test_two_workflows_that_ask_the_same_are_told_the_same(gate: Gate) -> 
     asks = [gate.ask(dedupe_key="same"), gate.ask(dedupe_key="same")]
     handles = [await gate.asked(ask) for ask in asks]
     count = "select count(*) from aither.approval_waiters w join aither.approvals a on a.id = w.approval_id"
-    (asked,) = [line.shown["id"] for line in await page_of_one(gate)]
+    (asked,) = [line["id"] for line in await page_of_one(gate)]
     ref = gate.ref(asked)
     await gate.until(f"{count} where a.id = $1", ref, lambda waiting: waiting == 2)
     await gate.decide(ref, "ben")
@@ -78,7 +78,7 @@ async def test_two_workflows_that_ask_the_same_are_told_the_same(gate: Gate) -> 
     assert first.approval_id == asked
 
 
-async def page_of_one(gate: Gate) -> list[Line]:
+async def page_of_one(gate: Gate) -> list[dict[str, Any]]:
     async with asyncio.timeout(30):
         while not (page := await gate.store.page(gate.tenant_id, status=None, before=None, limit=5)):
             await asyncio.sleep(0.02)
@@ -88,7 +88,7 @@ async def page_of_one(gate: Gate) -> list[Line]:
 async def test_a_yes_that_reaches_further_answers_the_next_ask_without_a_card(gate: Gate) -> None:
     handle = await gate.asked(gate.ask(**ALIKE), gate.ask(**ALIKE))
     (first,) = await page_of_one(gate)
-    ref = gate.ref(first.shown["id"])
+    ref = gate.ref(first["id"])
     await gate.decide(ref, "anna", scope=Scope.CONVERSATION)
     await wake_approval(gate.ground.client, ref)
     once, again = await gate.told_what(handle)

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import os
-import re
 import shutil
 import signal
 import stat
@@ -18,7 +17,6 @@ from infra.embedded import passwords, ports, state
 from infra.embedded.layout import Layout, write_private_json
 from infra.embedded.processes import ProcessId, identify
 from infra.embedded.spawn import launch_argv
-from infra.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -128,11 +126,6 @@ def test_a_state_of_another_version_counts_as_none(tmp_path: Path) -> None:
 
 def test_a_port_given_twice_is_named() -> None:
     assert ports.doubled({"api": 1, "redis": 2, "postgres": 1}) == ["port 1 is set for both api and postgres"]
-
-
-def test_the_example_names_every_setting_and_no_other() -> None:
-    named = set(re.findall(r"^#?(AITHER_\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    assert named == {f"AITHER_{name.upper()}" for name in Settings.model_fields}
 
 
 @pytest.mark.parametrize("argument", ["--help", "up --help", "down --help", "status --help", "logs --help"])

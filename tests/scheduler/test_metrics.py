@@ -13,7 +13,10 @@ from tests.scheduler.conftest import FRONT, Desk
 from tests.scheduler.test_pools import UP, counts, front
 from tests.scheduler.waiting import ask, cancel_all, until
 
-ALLOWED = {"pool", "backend", "state", "process", "le", "card", "resident", "part"}
+ALLOWED = {
+    *("pool", "backend", "state", "process", "le", "card", "resident", "part"),
+    *("kind", "status", "fleet", "window", "workflow", "version", "method", "route"),
+}
 
 
 async def scraped(client: httpx2.AsyncClient) -> dict[str, list[Sample]]:

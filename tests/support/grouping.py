@@ -8,9 +8,14 @@ TOGETHER = {
     "tests/telegram/": "a bot and its worker",
     "tests/openai_compat/test_stack.py": "a stack",
     "tests/embedded/test_whole_stack.py": "a stack",
+    "tests/deploy/test_journey.py": "an installation",
+    "tests/deploy/test_stopping.py": "an installation",
     "tests/cards/test_faults.py": "a card host",
     "tests/cards/test_card_": "cards",
     "tests/replay/": "histories",
+    "tests/telemetry/": "processes that are watched",
+    "tests/isolation/": "two tenants",
+    "tests/api/test_jwt.py": "an identity provider",
 }
 """Beginnings of node ids, and the name of their group."""
 

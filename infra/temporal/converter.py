@@ -1,11 +1,9 @@
-"""The connection to Temporal, and how payloads are written: JSON, by msgspec."""
+"""How payloads are written: JSON, by msgspec."""
 
-from datetime import timedelta
 from typing import Any
 
 import msgspec
 from temporalio.api.common.v1 import Payload
-from temporalio.client import Client, KeepAliveConfig
 from temporalio.converter import (
     CompositePayloadConverter,
     DataConverter,
@@ -14,7 +12,16 @@ from temporalio.converter import (
     JSONPlainPayloadConverter,
 )
 
-from infra.settings import Settings
+SEALED = "binary/encrypted"
+"""The encoding of a payload that only a key opens; the name that Temporal's own samples give it."""
+
+
+class PayloadSealed(Exception):
+    """A payload cannot be opened here; says which key it needs, never what is in it.
+
+    Temporal repeats a task that ends so, and goes on when a worker with the right key takes it: nothing is lost
+    to a key that is put in late.
+    """
 
 
 class MsgspecPayloadConverter(EncodingPayloadConverter):
@@ -41,6 +48,23 @@ class MsgspecPayloadConverter(EncodingPayloadConverter):
         return msgspec.json.decode(payload.data, type=hint)
 
 
+class SealedPayloadConverter(EncodingPayloadConverter):
+    """Writes nothing, and says of an encrypted payload what is missing where there are no keys at all."""
+
+    @property
+    def encoding(self) -> str:
+        """What the codec leaves where it is not in force."""
+        return SEALED
+
+    def to_payload(self, value: Any) -> Payload | None:
+        """None."""
+        return None
+
+    def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
+        """Raises `PayloadSealed`."""
+        raise PayloadSealed("a payload is encrypted, and AITHER_PAYLOAD_KEYS is not set here")
+
+
 class AitherPayloadConverter(CompositePayloadConverter):
     """Temporal's converters with ours in the place of plain JSON."""
 
@@ -49,22 +73,9 @@ class AitherPayloadConverter(CompositePayloadConverter):
             *(
                 MsgspecPayloadConverter() if isinstance(converter, JSONPlainPayloadConverter) else converter
                 for converter in DefaultPayloadConverter.default_encoding_payload_converters
-            )
+            ),
+            SealedPayloadConverter(),
         )
 
 
 DATA_CONVERTER = DataConverter(payload_converter_class=AitherPayloadConverter)
-
-
-async def connect(settings: Settings, *, lazy: bool = False) -> Client:
-    """A client for the configured namespace; `lazy` leaves connecting to the first call."""
-    return await Client.connect(
-        settings.temporal_target,
-        namespace=settings.temporal_namespace,
-        api_key=settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None,
-        tls=settings.temporal_tls or None,
-        data_converter=DATA_CONVERTER,
-        keep_alive_config=KeepAliveConfig(interval_millis=10_000, timeout_millis=5_000),
-        connect_timeout=timedelta(seconds=5),
-        lazy=lazy,
-    )
