@@ -137,6 +137,7 @@ async def installation(
             "AITHER_HOST_NAME": "elsewhere",
             "AITHER_API_PORT": str(port),
             "AITHER_TEMPORAL_ADDRESS": temporal.service_client.config.target_host,
+            "AITHER_TEMPORAL_NAMESPACE": temporal.namespace,
             "AITHER_DATABASE_URL": servers.app,
             "AITHER_REDIS_URL": servers.redis.url,
             "AITHER_OTLP_ENDPOINT": collector.endpoint,
